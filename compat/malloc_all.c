@@ -1,0 +1,5 @@
+/* compat/malloc_all.c -- library and malloc face as one translation unit, so
+ * that alm_malloc is inlined into malloc. See malloc_shim.c. */
+#include "../src/almacen_all.c"
+
+#include "malloc_shim.c"

@@ -1,0 +1,28 @@
+/* api/background.h -- the thread that returns memory while nobody allocates.
+ *
+ * WHAT    Starts when a few MiB of free pages lie unused, empties caches of
+ *         threads that sleep, releases pages as scavenge.h's goal decays,
+ *         and sleeps without a timeout when nothing is left to do. Small or
+ *         short processes never have it.
+ * STATES  stopped -> starting -> running -> stopping -> stopped; each arrow
+ *         is one CAS, taken by whoever starts or stops.
+ * ORDER   state: acquire and release; `wake` is a futex word, stored with
+ *         release before the wake-up.
+ * SOURCE  Go mgcscavenge.go bgscavenge (CPU share), jemalloc's decay.
+ */
+#ifndef ALM_API_BACKGROUND_H
+#define ALM_API_BACKGROUND_H
+
+#include "base/base.h"
+
+/* Pages were returned: start or wake the thread if it is worth it. Call with
+ * no lock held. */
+ALM_INTERNAL void background_poke(void);
+
+/* See alm_background_stop. */
+ALM_INTERNAL bool background_stop(void);
+
+/* In a forked child the thread does not exist. */
+ALM_INTERNAL void background_forget_in_child(void);
+
+#endif

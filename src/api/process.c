@@ -1,0 +1,190 @@
+/* api/process.c -- see process.h. */
+#include "process.h"
+
+#include "background.h"
+#include "mem/arena.h"
+#include "mem/memstat.h"
+#include "mem/metaalloc.h"
+#include "mem/scavenge.h"
+#include "obs/record.h"
+#include "os/conf.h"
+#include "os/os.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+ALM_TLS struct cache *thread_cache = (struct cache *)&cache_empty;
+
+enum { THREAD_NEW, THREAD_ATTACHED, THREAD_ENDED };
+static ALM_TLS unsigned char thread_state;
+
+enum { START_NEW, START_BUSY, START_DONE, START_FAILED };
+
+static struct {
+  uint32_t start_state; /* CAS by the starter, then release / acquire      */
+  pthread_key_t key;    /* its destructor ends the thread's cache          */
+  bool has_key;         /* set before a second thread exists               */
+  struct lock shared_lock;
+  struct cache *shared; /* under shared_lock                               */
+} process = {.shared_lock = LOCK_INIT(RANK_SHARED)};
+
+static void process_report(const struct misuse *bad) {
+  if (bad->kind != 0) {
+    misuse_report("free", bad);
+  }
+}
+
+/* pthread_key destructor. Runs once per round as long as the value is set. */
+static void process_thread_end(void *unused) {
+  (void)unused;
+  struct cache *cache = thread_cache;
+  if (cache == &cache_empty) {
+    return;
+  }
+  struct misuse bad = {0, NULL, 0, 0, 0};
+  thread_cache = (struct cache *)&cache_empty;
+  thread_state = THREAD_ENDED;
+  cache_destroy(cache, &bad);
+  process_report(&bad);
+  background_poke();
+}
+
+static void process_fork_prepare(void) {
+  cache_fork_prepare();
+  lock_acquire(&process.shared_lock);
+  central_lock_all();
+  scavenge_fork_prepare();
+  pagealloc_fork_prepare();
+  meta_fork_prepare();
+}
+
+static void process_fork_release(bool in_child) {
+  meta_fork_release(in_child);
+  pagealloc_fork_release(in_child);
+  scavenge_fork_release(in_child);
+  central_fork_release(in_child);
+  if (in_child) {
+    lock_reset_after_fork(&process.shared_lock);
+  } else {
+    lock_release(&process.shared_lock);
+  }
+  struct cache *mine = thread_cache == &cache_empty ? NULL : thread_cache;
+  cache_fork_release(in_child, mine, process.shared);
+}
+
+static void process_fork_parent(void) {
+  process_fork_release(false);
+}
+
+static void process_fork_child(void) {
+  process_fork_release(true);
+  background_forget_in_child();
+  record_reopen_in_child();
+}
+
+static void process_fill_stats(void) {
+  for (unsigned i = 1; i < SIZECLASS_COUNT; i++) {
+    struct alm_class_stats *c = &memstat->classes[i];
+    c->object_bytes = sizeclasses[i].object_bytes;
+    c->span_bytes = (uint64_t)sizeclasses[i].npages << PAGE_SHIFT;
+  }
+}
+STATIC_CHECK(SIZECLASS_COUNT == ALM_CLASS_COUNT);
+
+/* What may allocate itself, and therefore comes after START_DONE. */
+static void process_start_late(void) {
+  process.has_key =
+      pthread_key_create(&process.key, process_thread_end) == 0;
+  if (conf_number(CONF_fork_handlers)) {
+    pthread_atfork(process_fork_prepare, process_fork_parent,
+                   process_fork_child);
+  }
+}
+
+static bool process_start_slow(void) {
+  uint32_t expected = START_NEW;
+  if (!atomic_cas_acquire(&process.start_state, &expected, START_BUSY)) {
+    while ((expected = atomic_load_acquire(&process.start_state)) ==
+           START_BUSY) {
+      os_yield();
+    }
+    return expected == START_DONE;
+  }
+  int saved = errno;
+  os_init();
+  conf_init();
+  process_fill_stats();
+  bool ok = arena_init();
+  if (ok) {
+    pagealloc_init();
+    central_init();
+    record_open();
+  }
+  atomic_store_release(&process.start_state, ok ? START_DONE : START_FAILED);
+  if (ok) {
+    process_start_late();
+  }
+  errno = saved;
+  return ok;
+}
+
+bool process_start(void) {
+  return likely(atomic_load_acquire(&process.start_state) == START_DONE) ||
+         process_start_slow();
+}
+
+struct cache *process_thread_attach(void) {
+  if (thread_cache != &cache_empty) {
+    return thread_cache;
+  }
+  if (thread_state == THREAD_ENDED || !process_start()) {
+    return NULL;
+  }
+  struct cache *cache = cache_create();
+  if (cache == NULL) {
+    return NULL;
+  }
+  thread_cache = cache;
+  thread_state = THREAD_ATTACHED;
+  if (process.has_key) {
+    /* may allocate, through the cache that is in place now */
+    pthread_setspecific(process.key, cache);
+  }
+  return cache;
+}
+
+struct cache *process_shared_acquire(void) {
+  if (!process_start()) {
+    return NULL;
+  }
+  lock_acquire(&process.shared_lock);
+  if (process.shared == NULL) {
+    lock_release(&process.shared_lock);
+    struct cache *made = cache_create(); /* takes the registry's lock */
+    lock_acquire(&process.shared_lock);
+    if (process.shared == NULL) {
+      process.shared = made;
+    } else if (made != NULL) {
+      lock_release(&process.shared_lock);
+      struct misuse bad = {0, NULL, 0, 0, 0};
+      cache_destroy(made, &bad);
+      lock_acquire(&process.shared_lock);
+    }
+  }
+  struct cache *shared = process.shared;
+  if (shared == NULL) {
+    lock_release(&process.shared_lock);
+  }
+  return shared;
+}
+
+void process_shared_release(void) {
+  lock_release(&process.shared_lock);
+}
+
+static __attribute__((destructor)) void process_end(void) {
+  if (atomic_load_acquire(&process.start_state) == START_DONE) {
+    cache_publish_all();
+    record_close();
+  }
+}

@@ -1,0 +1,152 @@
+/* mem/arena.c -- see arena.h. */
+#include "arena.h"
+
+#include "base/diag.h"
+#include "memstat.h"
+#include "os/conf.h"
+#include "os/os.h"
+#include "pagebits.h"
+
+struct heap_map heap_map;
+
+struct table {
+  unsigned pages_shift; /* one element per this many pages */
+  unsigned element_bytes;
+  char *base;
+  size_t ready_bytes; /* a prefix; under the page heap's lock */
+};
+
+static struct {
+  size_t npages_max;
+  struct table tables[ARENA_TABLE_COUNT];
+} arena = {.tables = {
+               [ARENA_TAGS] = {0, sizeof(uint16_t), NULL, 0},
+               [ARENA_SPANS] = {0, sizeof(void *), NULL, 0},
+               [ARENA_CHUNKS] = {CHUNK_PAGES_SHIFT, sizeof(struct chunk_bits),
+                                 NULL, 0},
+               [ARENA_SUMMARY_0] = {21, sizeof(uint64_t), NULL, 0},
+               [ARENA_SUMMARY_1] = {18, sizeof(uint64_t), NULL, 0},
+               [ARENA_SUMMARY_2] = {15, sizeof(uint64_t), NULL, 0},
+               [ARENA_SUMMARY_3] = {12, sizeof(uint64_t), NULL, 0},
+               [ARENA_SUMMARY_4] = {9, sizeof(uint64_t), NULL, 0},
+           }};
+
+/* Whole groups of eight summaries, so that a block of siblings is ready. */
+static size_t arena_table_bytes(const struct table *t, size_t npages) {
+  size_t elements = (npages >> t->pages_shift) + 1;
+  return align_up(elements, 8) * t->element_bytes;
+}
+
+static size_t arena_tables_bytes(size_t npages) {
+  size_t bytes = 0;
+  for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
+    bytes += align_up(arena_table_bytes(&arena.tables[i], npages),
+                      os_page_bytes());
+  }
+  return bytes;
+}
+
+/* A place for the region that differs from run to run: 2^15 bits of arenas
+ * between 1 and 65 TiB, below what 47-bit address spaces use for libraries. */
+static void *arena_hint(void) {
+  uint64_t seed = conf_number(CONF_seed);
+  uint64_t n = seed ? seed * 0x9e3779b97f4a7c15u : os_random();
+  return (void *)(TIB + ((n >> 20) % (64 * TIB / ARENA_BYTES)) * ARENA_BYTES);
+}
+
+/* Reserve `bytes` for the region with its tables, or nothing. */
+static bool arena_reserve(size_t bytes) {
+  size_t npages = bytes >> PAGE_SHIFT;
+  size_t align = bytes >= GIB ? ARENA_BYTES : CHUNK_BYTES;
+  char *tables = os_reserve(NULL, arena_tables_bytes(npages));
+  if (tables == NULL) {
+    return false;
+  }
+  char *region = os_reserve(arena_hint(), bytes + align);
+  if (region == NULL) {
+    os_unreserve(tables, arena_tables_bytes(npages));
+    return false;
+  }
+  heap_map.base = align_up((uintptr_t)region, align);
+  arena.npages_max = npages;
+  for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
+    struct table *t = &arena.tables[i];
+    t->base = tables;
+    tables += align_up(arena_table_bytes(t, npages), os_page_bytes());
+  }
+  heap_map.tags = arena_table(ARENA_TAGS);
+  heap_map.spans = arena_table(ARENA_SPANS);
+  memstat->reserved = bytes;
+  return true;
+}
+
+/* Try `bytes`, leaving nothing reserved. */
+static bool arena_could_reserve(size_t bytes) {
+  void *p = os_reserve(NULL, bytes);
+  if (p != NULL) {
+    os_unreserve(p, bytes);
+  }
+  return p != NULL;
+}
+
+bool arena_init(void) {
+  size_t asked = align_down(conf_number(CONF_reserve), CHUNK_BYTES);
+  for (size_t bytes = asked; bytes >= 4 * MIB; bytes /= 2) {
+    bytes = align_down(bytes, CHUNK_BYTES);
+    if (!arena_could_reserve(bytes + arena_tables_bytes(bytes >> PAGE_SHIFT))) {
+      continue;
+    }
+    /* Under a tight `ulimit -v` take more than a power of two, and leave the
+     * program an eighth for its stacks and libraries. */
+    if (bytes < asked && arena_could_reserve(bytes + bytes / 2)) {
+      bytes += bytes / 2;
+    }
+    if (bytes < asked) {
+      bytes = align_down(bytes - bytes / 8, CHUNK_BYTES);
+    }
+    return arena_reserve(bytes);
+  }
+  return false;
+}
+
+size_t arena_npages_max(void) {
+  return arena.npages_max;
+}
+
+void *arena_table(enum arena_table id) {
+  return arena.tables[id].base;
+}
+
+static bool arena_table_extend(struct table *t, size_t npages) {
+  size_t bytes =
+      align_up(arena_table_bytes(t, npages), os_page_bytes());
+  if (bytes <= t->ready_bytes) {
+    return true;
+  }
+  if (!os_ready(t->base + t->ready_bytes, bytes - t->ready_bytes,
+                "almacen: page tables")) {
+    return false;
+  }
+  t->ready_bytes = bytes;
+  return true;
+}
+
+bool arena_extend(size_t npages) {
+  ASSERT(npages % CHUNK_PAGES == 0 && npages > heap_map.npages);
+  if (npages > arena.npages_max) {
+    return false;
+  }
+  size_t ahead = min_size(align_up(npages, ARENA_PAGES), arena.npages_max);
+  for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
+    if (!arena_table_extend(&arena.tables[i], ahead)) {
+      return false;
+    }
+  }
+  size_t grown = npages - heap_map.npages;
+  if (!os_ready(arena_page_address(heap_map.npages), grown << PAGE_SHIFT,
+                "almacen: heap")) {
+    return false;
+  }
+  atomic_store_release(&heap_map.npages, npages); /* pairs: arena_contains */
+  return true;
+}

@@ -1,0 +1,374 @@
+/* mem/cache.c -- see cache.h. */
+#include "cache.h"
+
+#include "base/diag.h"
+#include "memstat.h"
+#include "metaalloc.h"
+#include "os/os.h"
+#include "pageheap.h"
+
+/* A run is at most this long, because nobody can take it from a thread that
+ * sleeps. */
+enum { RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
+
+/* Counters are published in steps, so that short runs do not cost atomics. */
+enum { PUBLISH_STEP = ALM_TORTURE ? 1 : 64 };
+
+/* How far a list may grow past a batch before it is looked at again. */
+enum { SLACK_MIN = 4 };
+
+const struct cache cache_empty;
+
+static struct {
+  struct lock lock;
+  struct list_node caches;
+  struct meta_pool pool;
+} registry = {.lock = LOCK_INIT(RANK_REGISTRY),
+              .caches = {&registry.caches, &registry.caches},
+              .pool = {sizeof(struct cache), NULL}};
+STATIC_CHECK(sizeof(struct cache) % 64 == 0);
+
+static void cache_publish(struct cache *cache, unsigned class, uint64_t step) {
+  const struct bin *bin = &cache->bins[class];
+  struct reserve *r = &cache->reserves[class];
+  uint64_t allocs = atomic_load_relaxed(&bin->allocs);
+  uint64_t frees = atomic_load_relaxed(&bin->frees);
+  if (allocs - r->published_allocs + frees - r->published_frees >= step) {
+    memstat_publish(class, allocs - r->published_allocs,
+                    frees - r->published_frees);
+    r->published_allocs = allocs;
+    r->published_frees = frees;
+  }
+}
+
+static size_t cache_run_left(const struct bin *bin) {
+  return (size_t)(bin->run_end - bin->run) / bin->object_bytes;
+}
+
+static size_t cache_list_length(const struct cache *cache, unsigned class) {
+  const struct bin *bin = &cache->bins[class];
+  uint64_t held =
+      bin->frees - bin->allocs + cache->reserves[class].inflow; /* [cache.1] */
+  return (size_t)(held - cache_run_left(bin));
+}
+
+static void cache_set_limit(struct bin *bin, unsigned class, size_t length) {
+  size_t batch = central_batch_count(class);
+  size_t slack = max_size(batch / 2, SLACK_MIN);
+  size_t room = length < batch ? batch - length : 0;
+  bin->frees_limit = bin->frees + max_size(room, slack);
+}
+
+/* An empty list takes over the batch. */
+static void cache_adopt(struct cache *cache, unsigned class, struct batch b) {
+  struct bin *bin = &cache->bins[class];
+  ASSERT(bin->list == NULL);
+  bin->list = b.head;
+  cache->reserves[class].inflow += b.count;
+  cache_set_limit(bin, class, b.count);
+}
+
+/* The list becomes a batch and is empty. */
+static struct batch cache_detach(struct cache *cache, unsigned class) {
+  struct bin *bin = &cache->bins[class];
+  struct batch b = {bin->list, cache_list_length(cache, class)};
+  ASSERT((b.head == NULL) == (b.count == 0));
+  bin->list = NULL;
+  cache->reserves[class].inflow -= b.count;
+  cache_set_limit(bin, class, 0);
+  return b;
+}
+
+/* Bump through the next consecutive claimed slots. */
+static void cache_start_run(struct cache *cache, unsigned class) {
+  struct bin *bin = &cache->bins[class];
+  struct reserve *r = &cache->reserves[class];
+  size_t most = max_size(RUN_BYTES_MAX / bin->object_bytes, 1);
+  unsigned first = bits_ctz(r->claimed);
+  size_t n = min_size(bits_ctz(~(r->claimed >> first)), most);
+  r->claimed &= ~bits_span(first, (unsigned)n);
+  bin->run = (char *)span_slot_address(r->span, r->claimed_word * 64 + first);
+  bool to_the_end = first + n == 64;
+  while (to_the_end && n < most && r->next_word < span_nwords(r->span)) {
+    uint64_t bits = span_claim(r->span, r->next_word);
+    unsigned more = (unsigned)min_size(bits_ctz(~bits), most - n);
+    r->claimed = bits & ~bits_low(more);
+    r->claimed_word = r->next_word++;
+    n += more;
+    to_the_end = more == 64;
+  }
+  bin->run_end = bin->run + n * bin->object_bytes;
+  bin->run_is_zero = atomic_load_relaxed(&r->span->is_fresh);
+  r->inflow += n;
+}
+
+/* Slots from the owned span; false: it has none left. */
+static bool cache_claim(struct reserve *r) {
+  if (r->claimed != 0) {
+    return true;
+  }
+  if (r->span == NULL) {
+    return false;
+  }
+  for (; r->next_word < span_nwords(r->span); r->next_word++) {
+    r->claimed = span_claim(r->span, r->next_word);
+    if (r->claimed != 0) {
+      r->claimed_word = r->next_word++;
+      return true;
+    }
+  }
+  return false;
+}
+
+static void cache_give_up_span(struct reserve *r) {
+  if (r->span == NULL) {
+    return;
+  }
+  if (r->claimed != 0) {
+    span_unclaim(r->span, r->claimed_word, r->claimed);
+    r->claimed = 0;
+  }
+  central_return_span(r->span);
+  r->span = NULL;
+}
+
+bool cache_refill(struct cache *cache, unsigned class) {
+  struct reserve *r = &cache->reserves[class];
+  bool ok = true;
+  lock_acquire(&cache->lock);
+  cache->was_active = true;
+  cache_publish(cache, class, PUBLISH_STEP);
+  if (r->spare.count > 0) {
+    struct batch spare = r->spare;
+    r->spare = (struct batch){NULL, 0};
+    cache_adopt(cache, class, spare);
+  } else if (cache_claim(r)) {
+    cache_start_run(cache, class);
+  } else {
+    struct batch b = central_take_batch(class);
+    if (b.count > 0) {
+      cache_adopt(cache, class, b);
+    } else {
+      cache_give_up_span(r);
+      r->span = central_take_span(class, &cache->pages);
+      r->next_word = 0;
+      ok = cache_claim(r);
+      if (ok) {
+        cache_start_run(cache, class);
+      }
+    }
+  }
+  lock_release(&cache->lock);
+  return ok;
+}
+
+void cache_overflow(struct cache *cache, unsigned class, struct misuse *bad) {
+  struct reserve *r = &cache->reserves[class];
+  lock_acquire(&cache->lock);
+  cache->was_active = true;
+  cache_publish(cache, class, PUBLISH_STEP);
+  size_t length = cache_list_length(cache, class);
+  if (length < central_batch_count(class)) {
+    cache_set_limit(&cache->bins[class], class, length);
+  } else {
+    struct batch spare = r->spare;
+    r->spare = cache_detach(cache, class);
+    if (spare.count > 0) {
+      central_return_batch(class, spare, bad);
+    }
+  }
+  lock_release(&cache->lock);
+}
+
+struct span *cache_take_large(struct cache *cache, size_t npages,
+                              size_t align_pages, bool *is_zero) {
+  lock_acquire(&cache->lock);
+  cache->was_active = true;
+  struct span *s =
+      pageheap_take_large(npages, align_pages, &cache->pages, is_zero);
+  lock_release(&cache->lock);
+  return s;
+}
+
+/* The slow half goes back. Any thread that holds the cache's lock. */
+static void cache_trim_locked(struct cache *cache, struct misuse *bad) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    struct reserve *r = &cache->reserves[class];
+    if (r->spare.count > 0) {
+      struct batch spare = r->spare;
+      r->spare = (struct batch){NULL, 0};
+      central_return_batch(class, spare, bad);
+    }
+    cache_give_up_span(r);
+    cache_publish(cache, class, 1);
+  }
+  pagecache_flush(&cache->pages);
+  cache->is_trimmed = true;
+  cache->was_active = false;
+}
+
+static void cache_flush_locked(struct cache *cache, struct misuse *bad) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    struct bin *bin = &cache->bins[class];
+    struct reserve *r = &cache->reserves[class];
+    if (bin->list != NULL) {
+      central_return_batch(class, cache_detach(cache, class), bad);
+    }
+    size_t left = cache_run_left(bin);
+    if (left > 0) {
+      central_return_slots(class, bin->run, left);
+      bin->run = bin->run_end;
+      r->inflow -= left;
+    }
+  }
+  cache_trim_locked(cache, bad);
+}
+
+void cache_flush(struct cache *cache, struct misuse *bad) {
+  lock_acquire(&cache->lock);
+  cache_flush_locked(cache, bad);
+  lock_release(&cache->lock);
+}
+
+struct cache *cache_create(void) {
+  struct cache *cache = meta_take(&registry.pool);
+  if (cache == NULL) {
+    return NULL;
+  }
+  *cache = cache_empty;
+  cache->lock = (struct lock)LOCK_INIT(RANK_CACHE);
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    struct bin *bin = &cache->bins[class];
+    bin->object_bytes = sizeclasses[class].object_bytes;
+    bin->magic = sizeclasses[class].magic;
+    cache_set_limit(bin, class, 0);
+  }
+  memstat_add(&memstat->threads, 1);
+  lock_acquire(&registry.lock);
+  list_push_back(&registry.caches, &cache->link);
+  lock_release(&registry.lock);
+  return cache;
+}
+
+void cache_destroy(struct cache *cache, struct misuse *bad) {
+  lock_acquire(&registry.lock);
+  list_remove(&cache->link);
+  lock_release(&registry.lock);
+  cache_flush(cache, bad);
+  meta_return(&registry.pool, cache);
+}
+
+#define FOR_EACH_CACHE(cache)                                                  \
+  for (struct list_node *fec = registry.caches.next;                           \
+       fec != &registry.caches &&                                              \
+       (cache = LIST_ELEMENT(fec, struct cache, link), true);                  \
+       fec = fec->next)
+
+unsigned cache_trim_idle(struct misuse *bad) {
+  unsigned trimmed = 0;
+  struct cache *cache;
+  lock_acquire(&registry.lock);
+  FOR_EACH_CACHE(cache) {
+    if (!lock_try(&cache->lock)) {
+      continue; /* busy, so not idle */
+    }
+    if (cache->was_active) {
+      cache->was_active = false;
+      cache->is_trimmed = false;
+      trimmed++;
+    } else if (!cache->is_trimmed) {
+      cache_trim_locked(cache, bad);
+      trimmed++;
+    }
+    lock_release(&cache->lock);
+  }
+  lock_release(&registry.lock);
+  return trimmed;
+}
+
+/* Patience with a lock that its holder may never release: exit() may have
+ * been called from a signal handler that interrupted the holder. */
+static bool cache_lock_patiently(struct lock *l) {
+  for (int i = 0; i < 1000; i++) {
+    if (lock_try(l)) {
+      return true;
+    }
+    os_yield();
+  }
+  return false;
+}
+
+void cache_publish_all(void) {
+  struct cache *cache;
+  if (!cache_lock_patiently(&registry.lock)) {
+    return;
+  }
+  FOR_EACH_CACHE(cache) {
+    if (!cache_lock_patiently(&cache->lock)) {
+      continue;
+    }
+    for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+      cache_publish(cache, class, 1);
+    }
+    lock_release(&cache->lock);
+  }
+  lock_release(&registry.lock);
+}
+
+void cache_lock_all(void) {
+  struct cache *cache;
+  lock_acquire(&registry.lock);
+  FOR_EACH_CACHE(cache) {
+    while (!lock_try(&cache->lock)) { /* caches have no order: never wait */
+      os_yield();
+    }
+  }
+}
+
+void cache_unlock_all(void) {
+  struct cache *cache;
+  FOR_EACH_CACHE(cache) {
+    lock_release(&cache->lock);
+  }
+  lock_release(&registry.lock);
+}
+
+bool cache_check(void) {
+  struct cache *cache;
+  FOR_EACH_CACHE(cache) {
+    for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+      const struct bin *bin = &cache->bins[class];
+      const struct reserve *r = &cache->reserves[class];
+      CHECK_EQ(bin->magic, sizeclasses[class].magic);
+      CHECK(r->span == NULL || (r->span->is_owned && r->span->class == class));
+      CHECK(r->claimed == 0 || r->span != NULL);
+      CHECK((r->spare.head == NULL) == (r->spare.count == 0));
+      CHECK(r->published_allocs <= atomic_load_relaxed(&bin->allocs));
+      CHECK(r->published_frees <= atomic_load_relaxed(&bin->frees));
+    }
+  }
+  for (unsigned i = 0; i < sizeof cache_empty / 8; i++) {
+    CHECK_EQ(((const uint64_t *)(const void *)&cache_empty)[i], 0);
+  }
+  return true;
+}
+
+void cache_fork_prepare(void) {
+  lock_acquire(&registry.lock);
+}
+
+void cache_fork_release(bool in_child, struct cache *mine,
+                        struct cache *shared) {
+  if (!in_child) {
+    lock_release(&registry.lock);
+    return;
+  }
+  list_init(&registry.caches);
+  if (mine != NULL) {
+    list_push_back(&registry.caches, &mine->link);
+  }
+  if (shared != NULL) {
+    list_push_back(&registry.caches, &shared->link);
+  }
+  lock_reset_after_fork(&registry.lock);
+}

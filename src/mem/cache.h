@@ -1,0 +1,109 @@
+/* mem/cache.h -- a thread's own spans, runs and free lists.
+ *
+ * WHAT    Per size class: a list of freed objects, a run of never-used slots
+ *         to bump through, a spare list, the span that runs are claimed
+ *         from. Per thread: 64 pages. malloc pops the list, else bumps the
+ *         run; free pushes. No lock, no atomic read-modify-write.
+ * HOW     The fast half (struct bin) belongs to the thread alone. The slow
+ *         half is guarded by the cache's lock, so that the background thread
+ *         can empty the caches of sleeping threads. A list that has reached
+ *         a batch becomes the spare; a second one goes to the central whole.
+ *         Both are chains handed over without touching their objects.
+ *         Two counters that only grow, allocs and frees, are the statistics
+ *         and, by their difference, the length of the list.
+ * INVARIANTS
+ *   [cache.1] objects in list + slots left in run
+ *               = frees - allocs + inflow.
+ *   [cache.2] The empty cache is all zero and never written: its lists and
+ *             runs are empty and its magics are 0, so that malloc and free
+ *             both take the slow path without a test of their own.
+ *   [cache.3] spare, claimed, span, pages are touched under the lock only.
+ * ORDER   allocs and frees are stored and loaded relaxed (statistics).
+ * MEMORY  6.4 KiB per thread, off heap.
+ * SOURCE  Go mcache.go (spans, flush), J. Bonwick's magazines (USENIX 2001)
+ *         for list and spare.
+ */
+#ifndef ALM_MEM_CACHE_H
+#define ALM_MEM_CACHE_H
+
+#include "central.h"
+#include "os/lock.h"
+
+/* The fast half of one size class. */
+struct bin {
+  void *list;            /* freed objects, newest first                     */
+  char *run;             /* next slot of the run                            */
+  char *run_end;         /* == run: the run is used up                      */
+  uint64_t allocs;       /* objects handed out, ever; read by anyone        */
+  uint64_t frees;        /* objects taken back, ever; read by anyone        */
+  uint64_t frees_limit;  /* when frees gets there, look at the length       */
+  uint32_t magic;        /* of the size class; 0 in the empty cache         */
+  uint32_t object_bytes; /* constant                                        */
+  bool run_is_zero;      /* the slots of the run read as zero               */
+} ALM_CACHE_ALIGNED;
+STATIC_CHECK(sizeof(struct bin) == 64);
+
+/* The slow half of one size class. [cache.3] */
+struct reserve {
+  struct batch spare;
+  struct span *span;         /* owned; NULL: none                           */
+  uint64_t claimed;          /* slots of word claimed_word not yet in a run */
+  unsigned claimed_word;
+  unsigned next_word;        /* first word of span not yet looked at        */
+  uint64_t inflow;           /* [cache.1], modulo 2^64                      */
+  uint64_t published_allocs; /* what memstat has                            */
+  uint64_t published_frees;
+};
+
+struct cache {
+  struct bin bins[SIZECLASS_COUNT];
+  struct reserve reserves[SIZECLASS_COUNT];
+  struct pagecache pages;
+  struct lock lock;
+  bool was_active;        /* slow path taken since the last look; lock      */
+  bool is_trimmed;        /* and nothing since; lock                        */
+  struct list_node link;  /* in the registry; its lock                      */
+};
+
+/* The cache of a thread that has none (yet, or any more). [cache.2] */
+ALM_INTERNAL_DATA const struct cache cache_empty;
+
+/* A registered, empty cache; NULL when memory is out. */
+ALM_INTERNAL struct cache *cache_create(void);
+/* Everything in it goes back; the record is reused for another thread. */
+ALM_INTERNAL void cache_destroy(struct cache *cache, struct misuse *bad);
+
+/* After it returned true, list or run of the class is not empty. False: no
+ * memory. */
+ALM_INTERNAL bool cache_refill(struct cache *cache, unsigned class);
+
+/* frees has reached frees_limit: pass on what is too much. */
+ALM_INTERNAL void cache_overflow(struct cache *cache, unsigned class,
+                                 struct misuse *bad);
+
+/* Give everything back, keep the cache. Its own thread only. */
+ALM_INTERNAL void cache_flush(struct cache *cache, struct misuse *bad);
+
+/* Of caches not active since the last call, give back all but the fast half.
+ * Any thread. Returns how many caches there were to trim. */
+ALM_INTERNAL unsigned cache_trim_idle(struct misuse *bad);
+
+/* Bring memstat up to date with all caches that are not busy for long. */
+ALM_INTERNAL void cache_publish_all(void);
+
+/* A large object through the thread's page cache; see pageheap_take_large. */
+ALM_INTERNAL struct span *cache_take_large(struct cache *cache, size_t npages,
+                                           size_t align_pages, bool *is_zero);
+
+/* Stop every thread at its next slow path, and let them go on. */
+ALM_INTERNAL void cache_lock_all(void);
+ALM_INTERNAL void cache_unlock_all(void);
+ALM_INTERNAL bool cache_check(void); /* between those two */
+
+ALM_INTERNAL void cache_fork_prepare(void);
+/* In the child every cache but these two (either may be NULL) is forgotten:
+ * its thread does not exist, and may have been in the middle of anything. */
+ALM_INTERNAL void cache_fork_release(bool in_child, struct cache *mine,
+                                     struct cache *shared);
+
+#endif

@@ -1,0 +1,242 @@
+/* mem/central.c -- see central.h. */
+#include "central.h"
+
+#include "base/diag.h"
+#include "os/lock.h"
+#include "pageheap.h"
+
+/* Batches that wait per class; 4 is two threads out of step by two. */
+enum { WAITING_MAX = 4 };
+
+struct central {
+  struct lock lock;
+  struct list_node partial;           /* [central.1]                       */
+  struct batch waiting[WAITING_MAX];  /* oldest first                      */
+  unsigned nwaiting;
+  bool was_taken_from; /* since the last central_drain                     */
+} ALM_CACHE_ALIGNED;
+
+static struct central centrals[SIZECLASS_COUNT];
+
+unsigned central_batch_count(unsigned class) {
+  return (unsigned)max_size(
+      min_size(BATCH_BYTES / sizeclasses[class].object_bytes, 256), 2);
+}
+
+void central_init(void) {
+  for (unsigned i = 0; i < SIZECLASS_COUNT; i++) {
+    centrals[i].lock =
+        (struct lock){0, RANK_CENTRAL, (uint16_t)i};
+    list_init(&centrals[i].partial);
+  }
+}
+
+struct batch central_take_batch(unsigned class) {
+  struct central *c = &centrals[class];
+  struct batch b = {NULL, 0};
+  if (atomic_load_relaxed(&c->nwaiting) == 0) {
+    return b;
+  }
+  lock_acquire(&c->lock);
+  if (c->nwaiting > 0) {
+    unsigned n = c->nwaiting - 1;
+    b = c->waiting[n]; /* the newest: warmest in some cache */
+    atomic_store_relaxed(&c->nwaiting, n);
+    c->was_taken_from = true;
+  }
+  lock_release(&c->lock);
+  return b;
+}
+
+/* One object goes home. Empty spans are collected in `empty`. */
+static bool central_return_object_locked(struct central *c, unsigned class,
+                                         void *p, struct list_node *empty) {
+  struct span *s = pageheap_span_at(p);
+  if (s == NULL || s->class != class) {
+    return false;
+  }
+  size_t offset = (uintptr_t)p - s->base;
+  unsigned slot = sizeclass_slot(class, offset);
+  if (slot >= s->nslots ||
+      !sizeclass_is_slot_start(sizeclasses[class].magic, offset) ||
+      !span_return_slot(s, slot)) {
+    return false;
+  }
+  if (s->is_owned) {
+    return true;
+  }
+  s->nfree++;
+  if (s->nfree == s->nslots) {
+    list_remove(&s->link);
+    list_push_back(empty, &s->link);
+  } else if (s->nfree == 1) {
+    list_push_back(&c->partial, &s->link);
+  }
+  return true;
+}
+
+static void central_return_empty(struct list_node *empty) {
+  while (!list_is_empty(empty)) {
+    struct span *s = LIST_ELEMENT(empty->next, struct span, link);
+    list_remove(&s->link);
+    pageheap_return_span(s);
+  }
+}
+
+/* Set the bits of every object of b in its span. */
+static void central_spill_locked(struct central *c, unsigned class,
+                                 struct batch b, struct list_node *empty,
+                                 struct misuse *bad) {
+  void *p = b.head;
+  for (size_t i = 0; i < b.count; i++) {
+    void *next = *(void **)p;
+    __builtin_prefetch(next);
+    if (!central_return_object_locked(c, class, p, empty) && bad->kind == 0) {
+      *bad = pageheap_diagnose(p);
+    }
+    p = next;
+  }
+}
+
+void central_return_batch(unsigned class, struct batch b,
+                          struct misuse *bad) {
+  struct central *c = &centrals[class];
+  struct list_node empty;
+  list_init(&empty);
+  lock_acquire(&c->lock);
+  if (c->nwaiting == WAITING_MAX) {
+    struct batch oldest = c->waiting[0];
+    for (unsigned i = 1; i < WAITING_MAX; i++) {
+      c->waiting[i - 1] = c->waiting[i];
+    }
+    c->waiting[WAITING_MAX - 1] = b;
+    central_spill_locked(c, class, oldest, &empty, bad);
+  } else {
+    c->waiting[c->nwaiting] = b;
+    atomic_store_relaxed(&c->nwaiting, c->nwaiting + 1);
+  }
+  lock_release(&c->lock);
+  central_return_empty(&empty);
+}
+
+void central_return_slots(unsigned class, char *first, size_t count) {
+  struct central *c = &centrals[class];
+  struct list_node empty;
+  list_init(&empty);
+  lock_acquire(&c->lock);
+  for (size_t i = 0; i < count; i++) {
+    char *p = first + i * sizeclasses[class].object_bytes;
+    CHECK(central_return_object_locked(c, class, p, &empty));
+  }
+  lock_release(&c->lock);
+  central_return_empty(&empty);
+}
+
+struct span *central_take_span(unsigned class, struct pagecache *cache) {
+  struct central *c = &centrals[class];
+  struct span *s = NULL;
+  lock_acquire(&c->lock);
+  if (!list_is_empty(&c->partial)) {
+    /* The oldest: it has had the longest time to gather free slots. */
+    s = LIST_ELEMENT(c->partial.next, struct span, link);
+    list_remove(&s->link);
+    s->is_owned = true;
+  }
+  lock_release(&c->lock);
+  if (s == NULL) {
+    s = pageheap_take_span(class, cache);
+    if (s != NULL) {
+      s->is_owned = true; /* nobody else knows a slot of it */
+    }
+  }
+  return s;
+}
+
+void central_return_span(struct span *s) {
+  struct central *c = &centrals[s->class];
+  lock_acquire(&c->lock);
+  s->is_owned = false;
+  s->nfree = (uint16_t)span_count_free(s);
+  bool is_empty = s->nfree == s->nslots;
+  if (s->nfree > 0 && !is_empty) {
+    list_push_back(&c->partial, &s->link);
+  }
+  lock_release(&c->lock);
+  if (is_empty) {
+    pageheap_return_span(s);
+  }
+}
+
+size_t central_drain(bool all, struct misuse *bad) {
+  size_t objects = 0;
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    struct central *c = &centrals[class];
+    if (atomic_load_relaxed(&c->nwaiting) == 0) {
+      continue;
+    }
+    struct list_node empty;
+    list_init(&empty);
+    lock_acquire(&c->lock);
+    if (all || !c->was_taken_from) {
+      for (unsigned i = 0; i < c->nwaiting; i++) {
+        objects += c->waiting[i].count;
+        central_spill_locked(c, class, c->waiting[i], &empty, bad);
+      }
+      atomic_store_relaxed(&c->nwaiting, 0);
+    }
+    c->was_taken_from = false;
+    lock_release(&c->lock);
+    central_return_empty(&empty);
+  }
+  return objects;
+}
+
+void central_lock_all(void) {
+  for (unsigned i = 0; i < SIZECLASS_COUNT; i++) {
+    lock_acquire(&centrals[i].lock);
+  }
+}
+
+void central_unlock_all(void) {
+  central_fork_release(false);
+}
+
+void central_fork_release(bool in_child) {
+  for (unsigned i = SIZECLASS_COUNT; i-- > 0;) {
+    if (in_child) {
+      lock_reset_after_fork(&centrals[i].lock);
+    } else {
+      lock_release(&centrals[i].lock);
+    }
+  }
+}
+
+static void central_check_class(unsigned class) {
+  struct central *c = &centrals[class];
+  lock_assert_held(&c->lock);
+  for (struct list_node *n = c->partial.next; n != &c->partial; n = n->next) {
+    const struct span *s = LIST_ELEMENT(n, struct span, link);
+    CHECK(n->next->prev == n && n->prev->next == n);
+    CHECK_EQ(s->class, class);
+    CHECK(!s->is_owned && s->nfree > 0); /* [central.1] */
+    CHECK(span_check(s));
+  }
+  CHECK(c->nwaiting <= WAITING_MAX);
+  for (unsigned i = 0; i < c->nwaiting; i++) {
+    const void *p = c->waiting[i].head;
+    for (size_t k = 0; k < c->waiting[i].count; k++) {
+      const struct span *s = pageheap_span_at(p);
+      CHECK(s != NULL && s->class == class);
+      unsigned slot = sizeclass_slot(class, (uintptr_t)p - s->base);
+      CHECK(!bits_test(s->free_bits, slot));
+      p = *(void *const *)p;
+    }
+  }
+}
+
+bool central_check(void) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    central_check_class(class);
+  }
+  return true;
+}

@@ -1,0 +1,49 @@
+/* mem/memstat.h -- the account of the process.
+ *
+ * WHAT    One struct alm_stats that every layer counts into, and the rules
+ *         for counting. Nothing is counted here on malloc's or free's fast
+ *         path: caches publish their own counters when they refill or flush.
+ * OWNER   The struct lies in static storage until the process record (see
+ *         obs/record.h) takes it over before a second thread exists.
+ * ORDER   All accesses relaxed: numbers, not synchronisation.
+ */
+#ifndef ALM_MEM_MEMSTAT_H
+#define ALM_MEM_MEMSTAT_H
+
+#include "almacen.h"
+#include "base/atomic.h"
+#include "base/base.h"
+
+/* Where to count. Constant once a second thread exists. */
+ALM_INTERNAL_DATA struct alm_stats *memstat;
+
+ALM_INLINE void memstat_add(uint64_t *counter, uint64_t n) {
+  (void)atomic_add_relaxed(counter, n);
+}
+
+ALM_INLINE void memstat_sub(uint64_t *counter, uint64_t n) {
+  (void)atomic_sub_relaxed(counter, n);
+}
+
+/* A maximum. Callers hold the lock under which `now` changes. */
+ALM_INLINE void memstat_raise(uint64_t *max, uint64_t now) {
+  if (now > atomic_load_relaxed(max)) {
+    atomic_store_relaxed(max, now);
+  }
+}
+
+/* A thread's counts of one class since it last published. */
+ALM_INTERNAL void memstat_publish(unsigned size_class, uint64_t allocs,
+                                  uint64_t frees);
+ALM_INTERNAL void memstat_publish_large(bool is_free, uint64_t bytes);
+
+/* Bytes in live objects, as far as published. */
+ALM_INTERNAL uint64_t memstat_live_bytes(void);
+
+/* Count on into `to`, which starts with what is counted so far. */
+ALM_INTERNAL void memstat_move(struct alm_stats *to);
+
+/* In a forked child: counters start from zero, gauges stay. */
+ALM_INTERNAL void memstat_restart(void);
+
+#endif

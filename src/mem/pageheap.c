@@ -1,0 +1,181 @@
+/* mem/pageheap.c -- see pageheap.h. */
+#include "pageheap.h"
+
+#include "base/diag.h"
+#include "memstat.h"
+#include "metaalloc.h"
+
+/* Records by how many words of free bits they have room for. */
+static struct meta_pool pageheap_pools[] = {
+    {64, NULL}, /*  2 words: up to 128 slots                    */
+    {96, NULL}, /*  6 words: 24 and 32-byte objects             */
+    {112, NULL}, /* 8 words: 16-byte objects                    */
+    {176, NULL}, /* 16 words: 8-byte objects                    */
+};
+
+/* Recompute live_at_max only when the peak has grown by this much more, so
+ * that a growing heap does not sum all classes at every span. */
+enum { PEAK_STEP_SHIFT = 6, PEAK_STEP_BYTES_MIN = 1 << 17 };
+
+static struct meta_pool *pageheap_pool(unsigned class) {
+  size_t words = (sizeclasses[class].nslots + 63u) / 64;
+  struct meta_pool *pool = pageheap_pools;
+  while (sizeof(struct span) + words * 8 > pool->bytes) {
+    pool++;
+  }
+  return pool;
+}
+
+static void pageheap_count(unsigned class, size_t npages) {
+  uint64_t bytes = (uint64_t)npages << PAGE_SHIFT;
+  uint64_t now = atomic_add_relaxed(&memstat->heap_inuse, bytes) + bytes;
+  uint64_t max = atomic_load_relaxed(&memstat->heap_inuse_max);
+  if (now > max + (max >> PEAK_STEP_SHIFT) + PEAK_STEP_BYTES_MIN) {
+    /* racing threads write neighbouring values; either is a true moment */
+    atomic_store_relaxed(&memstat->heap_inuse_max, now);
+    atomic_store_relaxed(&memstat->live_at_max, memstat_live_bytes());
+  }
+  struct alm_class_stats *c = &memstat->classes[class];
+  uint64_t spans = atomic_add_relaxed(&c->spans, 1) + 1;
+  memstat_raise(&c->spans_max, spans);
+}
+
+static void pageheap_uncount(unsigned class, size_t npages) {
+  memstat_sub(&memstat->heap_inuse, (uint64_t)npages << PAGE_SHIFT);
+  memstat_sub(&memstat->classes[class].spans, 1);
+}
+
+struct span *pageheap_take_span(unsigned class, struct pagecache *cache) {
+  struct meta_pool *pool = pageheap_pool(class);
+  struct span *s = meta_take(pool);
+  if (s == NULL) {
+    return NULL;
+  }
+  size_t npages = sizeclasses[class].npages;
+  struct page_run run = pagealloc_take_cached(cache, npages);
+  if (run.npages == 0) {
+    meta_return(pool, s);
+    return NULL;
+  }
+  uintptr_t base = (uintptr_t)arena_page_address(run.page);
+  span_init(s, base, class, run.is_zero);
+  for (size_t i = 0; i < npages; i++) {
+    atomic_store_relaxed(&heap_map.tags[run.page + i], PAGE_TAG(class, i));
+    atomic_store_release(&heap_map.spans[run.page + i], s);
+  }
+  pageheap_count(class, npages);
+  return s;
+}
+
+void pageheap_return_span(struct span *s) {
+  size_t page = arena_page_of((void *)s->base);
+  size_t npages = s->npages;
+  unsigned class = s->class;
+  size_t mapped = class == 0 ? 1 : npages; /* [pageheap.1] */
+  for (size_t i = 0; i < mapped; i++) {
+    atomic_store_relaxed(&heap_map.tags[page + i], 0);
+    atomic_store_relaxed(&heap_map.spans[page + i], NULL);
+  }
+  pageheap_uncount(class, npages);
+  meta_return(pageheap_pool(class), s);
+  pagealloc_return(page, npages);
+}
+
+struct span *pageheap_take_large(size_t npages, size_t align_pages,
+                                 struct pagecache *cache, bool *is_zero) {
+  struct span *s = meta_take(pageheap_pool(0));
+  if (s == NULL) {
+    return NULL;
+  }
+  struct page_run run = align_pages == 1
+                            ? pagealloc_take_cached(cache, npages)
+                            : pagealloc_take(npages, align_pages);
+  if (run.npages == 0) {
+    meta_return(pageheap_pool(0), s);
+    return NULL;
+  }
+  span_init(s, (uintptr_t)arena_page_address(run.page), 0, run.is_zero);
+  s->npages = npages;
+  s->nslots = 1;
+  *is_zero = run.is_zero;
+  atomic_store_release(&heap_map.spans[run.page], s);
+  pageheap_count(0, npages);
+  return s;
+}
+
+bool pageheap_resize_large(struct span *s, size_t npages) {
+  size_t page = arena_page_of((void *)s->base);
+  size_t old = s->npages;
+  if (npages > old) {
+    if (pagealloc_take_at(page + old, npages - old).npages == 0) {
+      return false;
+    }
+    memstat_add(&memstat->heap_inuse, (uint64_t)(npages - old) << PAGE_SHIFT);
+  } else if (npages < old) {
+    memstat_sub(&memstat->heap_inuse, (uint64_t)(old - npages) << PAGE_SHIFT);
+    pagealloc_return(page + npages, old - npages);
+  }
+  s->npages = npages;
+  return true;
+}
+
+struct misuse pageheap_diagnose(const void *p) {
+  struct misuse m = {ALM_MISUSE_FOREIGN, p, 0, 0, 0};
+  if (!arena_contains(p)) {
+    return m;
+  }
+  m.kind = ALM_MISUSE_FREED;
+  size_t page = arena_page_of(p);
+  struct span *s = pageheap_span_at(p);
+  while (s == NULL && page > 0) {
+    s = atomic_load_acquire(&heap_map.spans[--page]);
+  }
+  if (s == NULL || (uintptr_t)p - s->base >= s->npages << PAGE_SHIFT) {
+    return m; /* free pages */
+  }
+  size_t offset = (uintptr_t)p - s->base;
+  m.object = s->base;
+  m.object_bytes = s->npages << PAGE_SHIFT;
+  if (s->class != 0) {
+    unsigned slot = sizeclass_slot(s->class, offset);
+    m.object = span_slot_address(s, slot);
+    m.object_bytes = sizeclasses[s->class].object_bytes;
+    if (slot >= s->nslots) {
+      m.kind = ALM_MISUSE_FOREIGN; /* the unused tail of a span */
+      return m;
+    }
+  }
+  m.kind = m.object == (uintptr_t)p ? ALM_MISUSE_FREED : ALM_MISUSE_INTERIOR;
+  return m;
+}
+
+static void pageheap_check_maps(const struct span *s, size_t page) {
+  if (s->class == 0) {
+    CHECK_EQ(heap_map.tags[page], 0); /* [pageheap.1] */
+    return;
+  }
+  for (size_t i = 0; i < s->npages; i++) {
+    CHECK(heap_map.spans[page + i] == s);
+    CHECK_EQ(heap_map.tags[page + i], PAGE_TAG(s->class, i));
+  }
+}
+
+bool pageheap_check(void) {
+  size_t npages = atomic_load_acquire(&heap_map.npages);
+  uint64_t inuse = 0;
+  for (size_t page = 0; page < npages;) {
+    struct span *s = atomic_load_acquire(&heap_map.spans[page]);
+    if (s == NULL) {
+      CHECK_EQ(atomic_load_relaxed(&heap_map.tags[page]), 0);
+      page++;
+      continue;
+    }
+    CHECK_EQ(arena_page_of((void *)s->base), page);
+    CHECK(span_check(s));
+    pageheap_check_maps(s, page);
+    inuse += (uint64_t)s->npages << PAGE_SHIFT;
+    page += s->npages;
+  }
+  CHECK_EQ(inuse, atomic_load_relaxed(&memstat->heap_inuse));
+  return true;
+}

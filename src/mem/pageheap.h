@@ -1,0 +1,53 @@
+/* mem/pageheap.h -- pages -> spans and back; address -> span.
+ *
+ * WHAT    Makes spans of small objects and of one large object, publishes
+ *         them in the page maps, takes them back.
+ * INVARIANTS
+ *   [pageheap.1] Every page of a small span has its tag and its span in the
+ *                maps; of a large one only the first page has the span, and
+ *                no page has a tag. Free pages have neither.
+ * ORDER   spans are stored with release after all their fields; readers
+ *         load with acquire (span_of).
+ * LOCKS   none held here; pagealloc and metaalloc lock inside.
+ * SOURCE  Go mheap.go.
+ */
+#ifndef ALM_MEM_PAGEHEAP_H
+#define ALM_MEM_PAGEHEAP_H
+
+#include "arena.h"
+#include "misuse.h"
+#include "pagealloc.h"
+#include "span.h"
+
+/* A span of the class, all slots free; NULL when memory is out. `cache` is
+ * the caller's page cache or NULL. */
+ALM_INTERNAL struct span *pageheap_take_span(unsigned class,
+                                             struct pagecache *cache);
+/* Nothing refers to the span any more. */
+ALM_INTERNAL void pageheap_return_span(struct span *s);
+
+/* A large object of npages; *is_zero tells whether it must be cleared. */
+ALM_INTERNAL struct span *pageheap_take_large(size_t npages,
+                                              size_t align_pages,
+                                              struct pagecache *cache,
+                                              bool *is_zero);
+/* Change a large object's length where it is. False: the next pages are in
+ * use, nothing has changed. Shrinking always works. */
+ALM_INTERNAL bool pageheap_resize_large(struct span *s, size_t npages);
+
+/* The span whose maps name this page, or NULL. Any address. */
+ALM_INLINE struct span *pageheap_span_at(const void *p) {
+  return arena_contains(p)
+             ? atomic_load_acquire(&heap_map.spans[arena_page_of(p)])
+             : NULL;
+}
+
+/* What is wrong with p, which is not the start of an object in use as far as
+ * the maps tell. Walks back over a large object's pages. */
+ALM_INTERNAL struct misuse pageheap_diagnose(const void *p);
+
+/* Every span in the maps and every tag. No thread may be taking or returning
+ * a span meanwhile. */
+ALM_INTERNAL bool pageheap_check(void);
+
+#endif

@@ -1,0 +1,99 @@
+/* obs/record.c -- see record.h. */
+#include "record.h"
+
+#include "almacen.h"
+#include "base/diag.h"
+#include "mem/memstat.h"
+#include "os/conf.h"
+#include "os/os.h"
+
+#include <string.h>
+
+/* Program images one process may run, by exec, before it is not recorded. */
+enum { IMAGES_MAX = 1000 };
+
+static struct alm_record *record; /* NULL: not recorded */
+
+static void record_read_command(char *text, size_t size) {
+  size_t n = os_file_read("/proc/self/cmdline", text, size - 1);
+  for (size_t i = 0; i < n; i++) {
+    text[i] = text[i] == '\0' ? ' ' : text[i];
+  }
+  while (n > 0 && text[n - 1] == ' ') {
+    n--;
+  }
+  text[n] = '\0';
+}
+
+static struct alm_record *record_map(void *fixed) {
+  char path[320];
+  bool exists = true;
+  void *p = NULL;
+  for (unsigned n = 0; p == NULL && exists && n < IMAGES_MAX; n++) {
+    diag_format(path, sizeof path, "%s/%u-%u.almrec", conf_text(CONF_record),
+                os_pid(), n);
+    p = os_file_map(path, sizeof *record, fixed, &exists);
+  }
+  return p;
+}
+
+static void record_begin(void) {
+  record->record_bytes = sizeof *record;
+  record->state = ALM_RECORD_RUNNING;
+  record->pid = os_pid();
+  record->parent_pid = os_parent_pid();
+  record->start_ns = os_wall_ns();
+  record->end_ns = 0;
+  record_read_command(record->command, sizeof record->command);
+  record_update();
+  atomic_fence(); /* a reader that sees the magic sees the rest */
+  memcpy(record->magic, ALM_RECORD_MAGIC, sizeof record->magic);
+}
+
+void record_open(void) {
+  if (conf_text(CONF_record)[0] == '\0') {
+    return;
+  }
+  record = record_map(NULL);
+  if (record == NULL) {
+    diag_line("option \"record\": no file can be created in %s",
+              conf_text(CONF_record));
+    return;
+  }
+  memstat_move(&record->stats);
+  record_begin();
+}
+
+void record_update(void) {
+  if (record == NULL) {
+    return;
+  }
+  struct os_usage u = os_usage_self();
+  record->user_ns = u.user_ns;
+  record->system_ns = u.system_ns;
+  record->rss_max = u.rss_max;
+}
+
+void record_close(void) {
+  if (record == NULL) {
+    return;
+  }
+  record_update();
+  record->end_ns = os_wall_ns();
+  record->state = ALM_RECORD_EXITED;
+}
+
+void record_reopen_in_child(void) {
+  if (record == NULL) {
+    memstat_restart();
+    return;
+  }
+  struct alm_record inherited = *record;
+  memset(inherited.magic, 0, sizeof inherited.magic);
+  bool ok = record_map(record) != NULL ||
+            os_file_unmap_to_private(record, sizeof *record);
+  CHECK(ok); /* replacing a mapping takes no memory */
+  *record = inherited;
+  memstat_restart();
+  record_begin();
+}

@@ -1,0 +1,46 @@
+/* os/lock.h -- futex mutex with ranks.
+ *
+ * WHAT    A mutex of four bytes. Debug builds check that a thread acquires
+ *         locks in the order of enum lock_rank, and hold-checks work.
+ * HOW     0 free, 1 held, 2 held and somebody sleeps. Acquire spins a
+ *         little, then sleeps; the owner of state 2 wakes one on release.
+ * ORDER   acquire: CAS or exchange with acquire; release: exchange with
+ *         release. They pair with each other, nothing else reads the word.
+ * SOURCE  The three-state mutex of U. Drepper, "Futexes are tricky", 2011.
+ */
+#ifndef ALM_OS_LOCK_H
+#define ALM_OS_LOCK_H
+
+#include "base/base.h"
+
+/* Acquire only upwards. Centrals share a rank and are taken by class. */
+enum lock_rank {
+  RANK_BACKGROUND = 1, /* start and stop of the background thread       */
+  RANK_REGISTRY,       /* the list of caches                            */
+  RANK_SHARED,         /* the cache of threads without one              */
+  RANK_CACHE,          /* a cache's slow half                           */
+  RANK_CENTRAL,        /* one size class, by ascending class            */
+  RANK_SCAVENGE,       /* one releasing at a time                       */
+  RANK_PAGEHEAP,       /* page bitmaps, summaries                       */
+  RANK_META,           /* storage of our own structs                    */
+  RANK_COUNT
+};
+
+struct lock {
+  uint32_t state;
+  uint16_t rank;     /* enum lock_rank; constant                        */
+  uint16_t subclass; /* order among locks of one rank; constant         */
+};
+
+#define LOCK_INIT(rank) {0, rank, 0}
+
+ALM_INTERNAL void lock_acquire(struct lock *l);
+/* True: acquired. Never waits. */
+ALM_INTERNAL bool lock_try(struct lock *l);
+ALM_INTERNAL void lock_release(struct lock *l);
+/* In a forked child: the lock was held by the forking thread; now free. */
+ALM_INTERNAL void lock_reset_after_fork(struct lock *l);
+/* Debug: abort unless the calling thread holds l. */
+ALM_INTERNAL void lock_assert_held(const struct lock *l);
+
+#endif

@@ -1,0 +1,217 @@
+/* os/os_linux.c -- Linux. See os.h.
+ *
+ * Memory is advised, not unmapped: the reservation stays ours from the first
+ * allocation to the end of the process.
+ */
+#include "os.h"
+
+#include "base/diag.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+size_t sys_page_bytes(void) {
+  size_t bytes = getauxval(AT_PAGESZ);
+  return is_power_of_two(bytes) ? bytes : 4096;
+}
+
+static void *linux_map(void *hint, size_t bytes, int prot, int flags) {
+  void *p = mmap(hint, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+/* Kernels without the config option refuse; the name is a courtesy. */
+static void linux_name(void *p, size_t bytes, const char *name) {
+  (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (uintptr_t)p, bytes,
+              (uintptr_t)name);
+}
+
+void *sys_reserve(void *hint, size_t bytes) {
+  void *p = NULL;
+  if (hint != NULL) {
+    p = linux_map(hint, bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
+    if (p != NULL && p != hint) { /* a kernel that does not know the flag */
+      munmap(p, bytes);
+      p = NULL;
+    }
+  }
+  if (p == NULL) {
+    p = linux_map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+  }
+  if (p != NULL) {
+    (void)madvise(p, bytes, MADV_DONTDUMP);
+    linux_name(p, bytes, "almacen: reserved");
+  }
+  return p;
+}
+
+void sys_unreserve(void *p, size_t bytes) {
+  (void)munmap(p, bytes);
+}
+
+bool sys_ready(void *p, size_t bytes, const char *name) {
+  if (mprotect(p, bytes, PROT_READ | PROT_WRITE) != 0) {
+    return false;
+  }
+  (void)madvise(p, bytes, MADV_DODUMP);
+  linux_name(p, bytes, name);
+  return true;
+}
+
+void *sys_alloc(size_t bytes, const char *name) {
+  void *p = linux_map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+  if (p != NULL) {
+    linux_name(p, bytes, name);
+  }
+  return p;
+}
+
+bool sys_release(void *p, size_t bytes) {
+  return madvise(p, bytes, MADV_DONTNEED) == 0;
+}
+
+bool sys_move(void *from, void *to, size_t bytes) {
+  int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+  return mremap(from, bytes, bytes, flags, to) == to;
+}
+
+void *os_file_map(const char *path, size_t bytes, void *fixed, bool *exists) {
+  int saved = errno;
+  void *p = NULL;
+  *exists = false;
+  int fd = os_fault_hit(OS_FILE)
+               ? -1
+               : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd >= 0) {
+    if (ftruncate(fd, (off_t)bytes) == 0) {
+      p = mmap(fixed, bytes, PROT_READ | PROT_WRITE,
+               MAP_SHARED | (fixed ? MAP_FIXED : 0), fd, 0);
+      p = p == MAP_FAILED ? NULL : p;
+    }
+    close(fd);
+  } else {
+    *exists = errno == EEXIST;
+  }
+  errno = saved;
+  return p;
+}
+
+bool os_file_unmap_to_private(void *p, size_t bytes) {
+  int saved = errno;
+  bool ok =
+      linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
+  errno = saved;
+  return ok;
+}
+
+size_t os_file_read(const char *path, char *text, size_t size) {
+  int saved = errno;
+  size_t used = 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  while (fd >= 0 && used < size) {
+    ssize_t n = read(fd, text + used, size - used);
+    if (n <= 0) {
+      break;
+    }
+    used += (size_t)n;
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+  errno = saved;
+  return used;
+}
+
+static uint64_t linux_clock_ns(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+uint64_t os_now_ns(void) {
+  return linux_clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t os_wall_ns(void) {
+  return linux_clock_ns(CLOCK_REALTIME);
+}
+
+uint64_t os_random(void) {
+  int saved = errno;
+  uint64_t n;
+  if (getrandom(&n, sizeof n, GRND_NONBLOCK) != (ssize_t)sizeof n) {
+    /* early boot: the clock and the stack's own randomness must do */
+    n = (os_now_ns() ^ (uintptr_t)&n) * 0x9e3779b97f4a7c15u;
+  }
+  errno = saved;
+  return n;
+}
+
+unsigned os_pid(void) {
+  return (unsigned)getpid();
+}
+
+unsigned os_parent_pid(void) {
+  return (unsigned)getppid();
+}
+
+void os_yield(void) {
+  (void)sched_yield();
+}
+
+static uint64_t linux_timeval_ns(struct timeval t) {
+  return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
+}
+
+struct os_usage os_usage_self(void) {
+  struct rusage u;
+  struct os_usage out = {0, 0, 0};
+  if (getrusage(RUSAGE_SELF, &u) == 0) {
+    out.user_ns = linux_timeval_ns(u.ru_utime);
+    out.system_ns = linux_timeval_ns(u.ru_stime);
+    out.rss_max = (uint64_t)u.ru_maxrss * 1024u;
+  }
+  return out;
+}
+
+const char *os_getenv(const char *name) {
+  return environ == NULL ? NULL : getenv(name);
+}
+
+void os_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns) {
+  int saved = errno;
+  struct timespec t = {(time_t)(timeout_ns / 1000000000u),
+                       (long)(timeout_ns % 1000000000u)};
+  (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected,
+                timeout_ns ? &t : NULL, NULL, 0);
+  errno = saved;
+}
+
+void os_futex_wake(uint32_t *word, uint32_t count) {
+  int saved = errno;
+  (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+  errno = saved;
+}
