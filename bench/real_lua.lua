@@ -44,8 +44,8 @@ end
 
 local kept = {}
 for round = 1, rounds do
-  check = check + count(tree(14)) + objects(20000)
-  local sum, seen = strings(40000, round)
+  check = check + count(tree(16)) + objects(80000)
+  local sum, seen = strings(150000, round)
   check = check + sum
   kept[round % 3] = seen
 end

@@ -36,19 +36,19 @@ def documents(count, seed):
 
 
 def one_round(seed):
-  check = total(tree(14, seed))
-  text = json.dumps(list(documents(6000, seed)))
+  check = total(tree(16, seed))
+  text = json.dumps(list(documents(20000, seed)))
   back = json.loads(text)
   words = collections.Counter(re.findall(r"[a-z]+ ?\d+", text))
   check += sum(words.values()) + sum(len(d["parts"]) for d in back)
   rows = [tuple(str((i * k + seed) % 9973) for k in range(1, 5))
-          for i in range(20000)]
+          for i in range(60000)]
   rows.sort()
   index = {}
   for row in rows:
     index.setdefault(row[0], []).append(",".join(row))
   big = 3 ** 2000
-  for i in range(3000):
+  for i in range(9000):
     check += (big * (i + seed)) % 1000003
   return check + sum(len("".join(v)) for v in index.values()), index
 

@@ -240,8 +240,8 @@ bool json_write(const struct run *run, int fd) {
   char *document = cJSON_Print(root);
 
   if (!document) tool_die(TOOL_EXIT_FAILED, "out of memory");
-  const bool done = text_write(fd, document, strlen(document)) &&
-                    text_write(fd, "\n", 1);
+  const bool done =
+      text_write(fd, document, strlen(document)) && text_write(fd, "\n", 1);
   const int kept = errno;
 
   free(document);

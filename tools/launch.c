@@ -36,18 +36,18 @@ static const struct {
   int signal;
   enum disposition disposition;
 } signals[] = {
-  {SIGINT, IGNORE},   {SIGQUIT, IGNORE},  {SIGPIPE, IGNORE},
-  {SIGTERM, PASS_ON}, {SIGHUP, PASS_ON},  {SIGUSR1, PASS_ON},
-  {SIGUSR2, PASS_ON}, {SIGCHLD, DEFAULT},
+    {SIGINT, IGNORE},   {SIGQUIT, IGNORE},  {SIGPIPE, IGNORE},
+    {SIGTERM, PASS_ON}, {SIGHUP, PASS_ON},  {SIGUSR1, PASS_ON},
+    {SIGUSR2, PASS_ON}, {SIGCHLD, DEFAULT},
 };
 
 enum { SIGNAL_COUNT = sizeof signals / sizeof signals[0] };
 
 static struct {
   struct sigaction before[SIGNAL_COUNT];
-  sigset_t passed_on;             /* blocked to touch `child`                */
-  volatile sig_atomic_t child;    /* [launch.1]; 0: none                     */
-  volatile sig_atomic_t caught;   /* last of TERM and HUP                    */
+  sigset_t passed_on;           /* blocked to touch `child`                */
+  volatile sig_atomic_t child;  /* [launch.1]; 0: none                     */
+  volatile sig_atomic_t caught; /* last of TERM and HUP                    */
 } state;
 
 static void on_signal(int signal) {
@@ -93,7 +93,9 @@ void launch_signals_end(void) {
   }
 }
 
-int launch_signal_caught(void) { return state.caught; }
+int launch_signal_caught(void) {
+  return state.caught;
+}
 
 void launch_hold_fds(void) {
   for (;;) {
@@ -224,7 +226,7 @@ static pid_t start(const struct launch *launch, int *exec_errno) {
   const int fork_errno = errno;
 
   if (pid == 0) child_main(launch, report[1], &mask);
-  state.child = pid > 0 ? pid : 0; /* [launch.1] */
+  state.child = pid > 0 ? pid : 0;                      /* [launch.1] */
   if (pid > 0 && state.caught) kill(pid, state.caught); /* came too early */
   sigprocmask(SIG_SETMASK, &mask, NULL);
   close(report[1]);

@@ -72,8 +72,8 @@ static const struct command {
   int (*run)(int argc, char **argv);
   const char *help;
 } commands[] = {
-  {"run", run_command, run_help},
-  {"options", options_command, options_help},
+    {"run", run_command, run_help},
+    {"options", options_command, options_help},
 };
 
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -134,9 +134,9 @@ _Noreturn void tool_bad_option(const char *command, char **argv, int result) {
 
   /* A short option leaves optopt set, and may stand inside a cluster. */
   if (optopt > 0 && optopt < 256) name = shorty;
-  tool_die(TOOL_EXIT_USAGE, "%s%s%s %s; see almacen %s%s", command ? command : "",
-           command ? ": " : "", name, what, command ? "help " : "--help",
-           command ? command : "");
+  tool_die(TOOL_EXIT_USAGE, "%s%s%s %s; see almacen %s%s",
+           command ? command : "", command ? ": " : "", name, what,
+           command ? "help " : "--help", command ? command : "");
 }
 
 int tool_finish_stdout(void) {
@@ -158,9 +158,9 @@ static int help_command(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   static const struct option longs[] = {
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {NULL, 0, NULL, 0},
+      {"help", no_argument, NULL, 'h'},
+      {"version", no_argument, NULL, 'V'},
+      {NULL, 0, NULL, 0},
   };
   int got;
 

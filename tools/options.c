@@ -73,8 +73,8 @@ static void print_table(void) {
   const int room = text.width - indent;
 
   text_style(&text, TEXT_TITLE);
-  printf("%-*s  %-5s  %-*s  %-5s  what it does", name_columns, "option",
-         "type", default_columns, "default", "when");
+  printf("%-*s  %-5s  %-*s  %-5s  what it does", name_columns, "option", "type",
+         default_columns, "default", "when");
   text_style(&text, TEXT_PLAIN);
   putchar('\n');
   for (size_t i = 0; alm_option_list(i, &row) == ALM_OK; i++) {
@@ -90,9 +90,9 @@ static void print_table(void) {
 int options_command(int argc, char **argv) {
   enum { MARKDOWN = 256 }; /* above every short option */
   static const struct option longs[] = {
-    {"markdown", no_argument, NULL, MARKDOWN},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+      {"markdown", no_argument, NULL, MARKDOWN},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
   };
   bool markdown = false;
   int got;

@@ -51,9 +51,9 @@ void record_dir_remove(const char *path) {
 
 const char *record_state_name(enum process_state state) {
   static const char *const names[] = {
-    [PROCESS_EXITED] = "exited", [PROCESS_KILLED] = "killed",
-    [PROCESS_EXEC] = "exec",     [PROCESS_ENDED] = "ended",
-    [PROCESS_RUNNING] = "running",
+      [PROCESS_EXITED] = "exited",   [PROCESS_KILLED] = "killed",
+      [PROCESS_EXEC] = "exec",       [PROCESS_ENDED] = "ended",
+      [PROCESS_RUNNING] = "running",
   };
 
   return names[state];
@@ -62,8 +62,8 @@ const char *record_state_name(enum process_state state) {
 /* ---- one file ----------------------------------------------------------- */
 
 /* NULL when the record can be used, else what is wrong with it. */
-static const char *record_fault(const struct alm_record *record,
-                                size_t length, uint32_t pid) {
+static const char *record_fault(const struct alm_record *record, size_t length,
+                                uint32_t pid) {
   static const char magic[8] = ALM_RECORD_MAGIC;
   static const char nothing[8];
 
@@ -131,7 +131,7 @@ static bool name_parse(const char *name, uint32_t *pid, uint32_t *number) {
   return end > 0 && name[end] == '\0';
 }
 
-/* ---- sums ---------------------------------------------------------------- */
+/* ---- sums --------------------------------------------------------------- */
 
 static void add_class(struct alm_class_stats *sum,
                       const struct alm_class_stats *one) {
@@ -164,17 +164,16 @@ static void add_stats(struct alm_stats *sum, const struct alm_stats *one) {
   }
 }
 
-static struct image image_of(const struct alm_record *record,
-                             uint32_t number) {
+static struct image image_of(const struct alm_record *record, uint32_t number) {
   struct image image = {
-    .pid = record->pid,
-    .parent_pid = record->parent_pid,
-    .number = number,
-    .state = record->state == ALM_RECORD_EXITED ? PROCESS_EXITED
-                                                : PROCESS_ENDED,
-    .start_ns = record->start_ns,
-    .heap_max = record->stats.heap_inuse_max,
-    .rss_max = record->rss_max,
+      .pid = record->pid,
+      .parent_pid = record->parent_pid,
+      .number = number,
+      .state =
+          record->state == ALM_RECORD_EXITED ? PROCESS_EXITED : PROCESS_ENDED,
+      .start_ns = record->start_ns,
+      .heap_max = record->stats.heap_inuse_max,
+      .rss_max = record->rss_max,
   };
 
   for (int i = 0; i < ALM_CLASS_COUNT; i++) {
@@ -196,7 +195,7 @@ static void add_skipped(struct account *account, const char *name,
   skipped->why = why;
 }
 
-/* ---- images and processes ------------------------------------------------ */
+/* ---- images and processes ----------------------------------------------- */
 
 static int by_pid(const void *left, const void *right) {
   const struct image *a = left, *b = right;
@@ -231,8 +230,7 @@ static enum process_state final_state(const struct image *image,
     return WIFSIGNALED(ending->status) ? PROCESS_KILLED : PROCESS_EXITED;
   }
   if (image->state == PROCESS_EXITED) return PROCESS_EXITED;
-  return launch_is_running((pid_t)image->pid) ? PROCESS_RUNNING
-                                              : PROCESS_ENDED;
+  return launch_is_running((pid_t)image->pid) ? PROCESS_RUNNING : PROCESS_ENDED;
 }
 
 /* Images become processes: the same pid, until one of them has exited (the
@@ -258,7 +256,8 @@ static void group(struct account *account, const struct launch_result *result) {
     }
     process->nimages++;
     process->alloc_bytes += image->alloc_bytes;
-    if (image->heap_max > process->heap_max) process->heap_max = image->heap_max;
+    if (image->heap_max > process->heap_max)
+      process->heap_max = image->heap_max;
     if (image->rss_max > process->rss_max) process->rss_max = image->rss_max;
   }
   for (size_t i = 0; i < account->nprocesses; i++) {

@@ -42,7 +42,7 @@ static void put_remark(const struct text *text, int used, const char *s) {
   fputc('\n', text->out);
 }
 
-/* ---- the head -------------------------------------------------------------- */
+/* ---- the head ----------------------------------------------------------- */
 
 static void print_ending(const struct run *run, const struct text *text) {
   const int status = run->result.status;
@@ -98,13 +98,12 @@ static void print_head(const struct run *run, const struct text *text) {
   if (account->nprocesses) {
     fputs(gap, text->out);
     put_fact(text, is_one ? "threads" : "processes",
-             text_count(is_one ? account->total.threads
-                               : account->nprocesses));
+             text_count(is_one ? account->total.threads : account->nprocesses));
   }
   fputc('\n', text->out);
 }
 
-/* ---- --compare -------------------------------------------------------------- */
+/* ---- --compare ---------------------------------------------------------- */
 
 /* What the ratio of two medians means, in words. */
 static void put_verdict(const struct text *text, struct spread ours,
@@ -157,8 +156,8 @@ static void print_compare(const struct run *run, const struct text *text) {
   size_t differing = 0;
 
   if (!run->is_compare) return;
-  snprintf(remark, sizeof remark, run->nrounds == 1 ? "%zu round"
-                                                    : "medians of %zu rounds",
+  snprintf(remark, sizeof remark,
+           run->nrounds == 1 ? "%zu round" : "medians of %zu rounds",
            run->nrounds);
   text_heading(text, "Compared with the system's malloc", remark);
   if (run->is_cut_short) {
@@ -185,7 +184,7 @@ static void print_compare(const struct run *run, const struct text *text) {
   }
 }
 
-/* ---- processes --------------------------------------------------------------- */
+/* ---- processes ---------------------------------------------------------- */
 
 static int by_size(const void *left, const void *right) {
   const struct process *a = *(const struct process *const *)left;
@@ -313,7 +312,7 @@ static void print_processes(const struct run *run, const struct text *text) {
                              : "          the peaks need not coincide");
 }
 
-/* ---- the memory of one process ------------------------------------------------ */
+/* ---- the memory of one process ------------------------------------------ */
 
 struct sums {
   uint64_t allocs;
@@ -359,8 +358,8 @@ static void put_amount(const struct text *text, const char *name,
 }
 
 /* "  name   12.3 MiB   7.8 MiB of it live" */
-static void put_bytes(const struct text *text, const char *name,
-                      uint64_t bytes, uint64_t part, const char *of_it) {
+static void put_bytes(const struct text *text, const char *name, uint64_t bytes,
+                      uint64_t part, const char *of_it) {
   char remark[64];
 
   put_name(text, name);
@@ -383,8 +382,8 @@ static void put_fragmentation(const struct text *text,
 
 static void put_realloc(const struct text *text,
                         const struct alm_stats *stats) {
-  const uint64_t calls = stats->realloc_inplace + stats->realloc_moved +
-                         stats->realloc_remapped;
+  const uint64_t calls =
+      stats->realloc_inplace + stats->realloc_moved + stats->realloc_remapped;
   char remark[192];
 
   if (!calls) return;
@@ -436,7 +435,7 @@ static void print_memory(const struct run *run, const struct text *text) {
   }
 }
 
-/* ---- size classes --------------------------------------------------------------- */
+/* ---- size classes ------------------------------------------------------- */
 
 /* One line of the chart. */
 struct row {
@@ -483,7 +482,7 @@ static size_t choose_rows(const struct alm_stats *stats, struct row *rows) {
     struct row *row = &rows[nrows++];
 
     *row = (struct row){
-      .bytes = one->alloc_bytes, .objects = one->allocs, .class = class};
+        .bytes = one->alloc_bytes, .objects = one->allocs, .class = class};
     class_name(row->name, sizeof row->name, stats, class);
     if (nrows <= CLASS_ROWS) continue;
     size_t least = 0;
@@ -545,7 +544,7 @@ static void print_classes(const struct run *run, const struct text *text) {
   }
 }
 
-/* ---- span classes ---------------------------------------------------------------- */
+/* ---- span classes ------------------------------------------------------- */
 
 /* Bytes of the spans of a class at its peak. A large object's span is as
  * large as the object, so for class 0 only what is live now is known. */
@@ -578,7 +577,7 @@ static void print_spans(const struct run *run, const struct text *text) {
   size_t best[SPAN_ROWS];
   size_t nbest = 0;
 
-  for (size_t class = 1; class < ALM_CLASS_COUNT; class++) {
+  for (size_t class = 1; class < ALM_CLASS_COUNT; class ++) {
     const uint64_t peak = span_peak(&stats->classes[class]);
     size_t k = nbest;
 
@@ -599,7 +598,7 @@ static void print_spans(const struct run *run, const struct text *text) {
   for (size_t i = 0; i < nbest; i++) print_span_class(text, stats, best[i]);
 }
 
-/* ---- the whole ---------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------- */
 
 static void print_trouble(const struct run *run, const struct text *text) {
   const struct account *account = &run->account;

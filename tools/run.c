@@ -35,10 +35,10 @@ enum {
 #define LIBRARY "libalmacen-malloc.so"
 
 const struct measured measured_table[MEASURED_COUNT] = {
-  {"wall", "wall_ns", offsetof(struct usage, wall_ns), false},
-  {"user", "user_ns", offsetof(struct usage, user_ns), false},
-  {"system", "system_ns", offsetof(struct usage, system_ns), false},
-  {"peak RSS", "rss_max", offsetof(struct usage, rss_max), true},
+    {"wall", "wall_ns", offsetof(struct usage, wall_ns), false},
+    {"user", "user_ns", offsetof(struct usage, user_ns), false},
+    {"system", "system_ns", offsetof(struct usage, system_ns), false},
+    {"peak RSS", "rss_max", offsetof(struct usage, rss_max), true},
 };
 
 /* The command line. */
@@ -51,12 +51,12 @@ struct options {
 
 /* Where the runs of --compare find standard input. */
 struct input {
-  int fd;       /* -1: inherit                                               */
+  int fd; /* -1: inherit                                               */
   off_t offset;
   bool is_file; /* the user's own file: the first run gets it itself         */
 };
 
-/* ---- the command line ---------------------------------------------------- */
+/* ---- the command line --------------------------------------------------- */
 
 static size_t parse_rounds(const char *s) {
   char *end;
@@ -65,8 +65,10 @@ static size_t parse_rounds(const char *s) {
   const long n = strtol(s, &end, 10);
 
   if (errno || end == s || *end || n < 1 || n > ROUNDS_MAX) {
-    tool_die(TOOL_EXIT_USAGE, "run: --rounds needs a number from 1 to %d, "
-             "not '%s'", ROUNDS_MAX, s);
+    tool_die(TOOL_EXIT_USAGE,
+             "run: --rounds needs a number from 1 to %d, "
+             "not '%s'",
+             ROUNDS_MAX, s);
   }
   return (size_t)n;
 }
@@ -74,11 +76,11 @@ static size_t parse_rounds(const char *s) {
 static struct options parse(int argc, char **argv) {
   enum { COMPARE = 256, ROUNDS, REPORT }; /* above every short option */
   static const struct option longs[] = {
-    {"compare", no_argument, NULL, COMPARE},
-    {"rounds", required_argument, NULL, ROUNDS},
-    {"report", required_argument, NULL, REPORT},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+      {"compare", no_argument, NULL, COMPARE},
+      {"rounds", required_argument, NULL, ROUNDS},
+      {"report", required_argument, NULL, REPORT},
+      {"help", no_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
   };
   struct options options = {0};
   int got;
@@ -112,7 +114,7 @@ static struct options parse(int argc, char **argv) {
   return options;
 }
 
-/* ---- the library ---------------------------------------------------------- */
+/* ---- the library -------------------------------------------------------- */
 
 /* The absolute path of the library: beside the command as it was built or
  * installed, else where the installation put it. */
@@ -141,7 +143,7 @@ static void find_library(char *path, size_t size) {
   if (access(path, R_OK) == 0) return;
 #endif
   tool_die(TOOL_EXIT_FAILED, "run: cannot find " LIBRARY
-           " (looked in ../lib beside the command)");
+                             " (looked in ../lib beside the command)");
 }
 
 /* The path to preload: LD_PRELOAD cannot carry every name, a link in the
@@ -154,7 +156,7 @@ static void preload_path(char *path, size_t size, const char *record_dir) {
   if (symlink(path, link) == 0) snprintf(path, size, "%s", link);
 }
 
-/* ---- standard input ------------------------------------------------------- */
+/* ---- standard input ----------------------------------------------------- */
 
 /* Copy standard input to its end into a file in memory. */
 static int copy_stdin(void) {
@@ -217,7 +219,7 @@ static int open_input(const struct input *input, bool is_first) {
   return fd;
 }
 
-/* ---- running -------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------ */
 
 static int by_value(const void *left, const void *right) {
   const uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
@@ -243,25 +245,29 @@ struct spread run_spread(const struct run *run, const struct measured *what,
   qsort(values, n, sizeof *values, by_value);
   const uint64_t upper = values[n / 2], lower = values[(n - 1) / 2];
   const struct spread spread = {
-    .median = lower + (upper - lower) / 2,
-    .min = values[0],
-    .max = values[n - 1],
+      .median = lower + (upper - lower) / 2,
+      .min = values[0],
+      .max = values[n - 1],
   };
 
   free(values);
   return spread;
 }
 
-/* Tell the person at the terminal what runs unseen; NULL erases it. */
+/* Tell the person at the terminal what runs unseen, on a line below what the
+ * program printed; NULL erases it. */
 static void progress(const char *side, size_t round, size_t rounds) {
+  static bool is_shown;
   const char *term = getenv("TERM");
 
   if (!isatty(STDERR_FILENO) || !term || !strcmp(term, "dumb")) return;
   if (side) {
-    fprintf(stderr, "\r\033[K[almacen: round %zu of %zu, %s]", round, rounds,
-            side);
-  } else {
-    fputs("\r\033[K", stderr);
+    fprintf(stderr, "%s\r\033[K[almacen: round %zu of %zu, %s]",
+            is_shown ? "" : "\n", round, rounds, side);
+    is_shown = true;
+  } else if (is_shown) {
+    fputs("\r\033[K\033[A", stderr);
+    is_shown = false;
   }
   fflush(stderr);
 }
@@ -305,8 +311,8 @@ static void run_rounds(struct run *run, const struct launch *ours,
   run->rounds = tool_grow(NULL, rounds, sizeof *run->rounds);
   for (size_t i = 0; i < rounds; i++) {
     struct round round = {
-      .almacen = run->result.usage,
-      .almacen_status = run->result.status,
+        .almacen = run->result.usage,
+        .almacen_status = run->result.status,
     };
 
     if (i > 0) {
@@ -340,10 +346,10 @@ static void perform(const struct options *options, struct run *run) {
   }
   preload_path(library, sizeof library, record_dir);
   struct launch launch = {
-    .argv = options->argv,
-    .library = library,
-    .record_dir = record_dir,
-    .stdin_fd = open_input(&input, true),
+      .argv = options->argv,
+      .library = library,
+      .record_dir = record_dir,
+      .stdin_fd = open_input(&input, true),
   };
 
   launch_run(&launch, &run->result);
@@ -357,7 +363,7 @@ static void perform(const struct options *options, struct run *run) {
   launch_signals_end();
 }
 
-/* ---- the outputs ----------------------------------------------------------- */
+/* ---- the outputs -------------------------------------------------------- */
 
 /* Open the report file before the program runs: a name that cannot be
  * written should not cost the user a run. -1: none. */

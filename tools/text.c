@@ -45,11 +45,11 @@ void text_init(struct text *text, FILE *out, int fd) {
 
   setlocale(LC_CTYPE, "");
   *text = (struct text){
-    .out = out,
-    .width = terminal_width(fd),
-    .is_utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8"),
-    .has_colour = isatty(fd) && !(no_colour && *no_colour) && term &&
-                  *term && strcmp(term, "dumb") != 0,
+      .out = out,
+      .width = terminal_width(fd),
+      .is_utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8"),
+      .has_colour = isatty(fd) && !(no_colour && *no_colour) && term && *term &&
+                    strcmp(term, "dumb") != 0,
   };
 }
 
@@ -58,7 +58,7 @@ const char *text_pick(const struct text *text, const char *utf8,
   return text->is_utf8 ? utf8 : ascii;
 }
 
-/* ---- numbers ------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------ */
 
 struct text_number text_count(uint64_t n) {
   struct text_number number;
@@ -95,9 +95,13 @@ static struct text_number bytes(uint64_t count, const char *byte) {
   return number;
 }
 
-struct text_number text_bytes(uint64_t count) { return bytes(count, "B"); }
+struct text_number text_bytes(uint64_t count) {
+  return bytes(count, "B");
+}
 
-struct text_number text_column(uint64_t count) { return bytes(count, "B  "); }
+struct text_number text_column(uint64_t count) {
+  return bytes(count, "B  ");
+}
 
 struct text_number text_time(uint64_t ns) {
   struct text_number number;
@@ -139,14 +143,14 @@ struct text_number text_signal(int signal) {
   return number;
 }
 
-/* ---- what depends on the terminal ---------------------------------------- */
+/* ---- what depends on the terminal --------------------------------------- */
 
 void text_style(const struct text *text, enum text_style style) {
   static const char *const codes[] = {
-    [TEXT_PLAIN] = "\033[0m",    [TEXT_TITLE] = "\033[1m",
-    [TEXT_DIM] = "\033[2m",      [TEXT_BYTES] = "\033[36m",
-    [TEXT_OBJECTS] = "\033[33m", [TEXT_GOOD] = "\033[32m",
-    [TEXT_BAD] = "\033[31m",
+      [TEXT_PLAIN] = "\033[0m",    [TEXT_TITLE] = "\033[1m",
+      [TEXT_DIM] = "\033[2m",      [TEXT_BYTES] = "\033[36m",
+      [TEXT_OBJECTS] = "\033[33m", [TEXT_GOOD] = "\033[32m",
+      [TEXT_BAD] = "\033[31m",
   };
 
   if (text->has_colour) fputs(codes[style], text->out);
@@ -176,8 +180,7 @@ void text_heading(const struct text *text, const char *title,
 void text_bar(const struct text *text, uint64_t part, uint64_t whole,
               int columns) {
   static const char *const eighths[] = {
-    "",       "\u258f", "\u258e", "\u258d",
-    "\u258c", "\u258b", "\u258a", "\u2589",
+      "", "\u258f", "\u258e", "\u258d", "\u258c", "\u258b", "\u258a", "\u2589",
   };
   const int steps = text->is_utf8 ? 8 : 1;
   const double share = whole ? (double)part / (double)whole : 0;
@@ -279,7 +282,7 @@ bool text_write(int fd, const char *bytes, size_t size) {
   return true;
 }
 
-/* ---- command lines -------------------------------------------------------- */
+/* ---- command lines ------------------------------------------------------ */
 
 static bool is_quiet_character(char c) {
   static const char quiet[] = "%+,-./:=@_";

@@ -27,14 +27,14 @@
 
 /* The statuses that env, nohup, timeout and time(1) agree on. */
 enum tool_exit {
-  TOOL_EXIT_USAGE = 2,      /* the command line is wrong                     */
-  TOOL_EXIT_FAILED = 125,   /* the command itself failed, not the program    */
-  TOOL_EXIT_CANNOT = 126,   /* the program exists but cannot be run          */
+  TOOL_EXIT_USAGE = 2,       /* the command line is wrong                     */
+  TOOL_EXIT_FAILED = 125,    /* the command itself failed, not the program    */
+  TOOL_EXIT_CANNOT = 126,    /* the program exists but cannot be run          */
   TOOL_EXIT_NOT_FOUND = 127, /* there is no such program                     */
-  TOOL_EXIT_SIGNAL = 128,   /* plus the signal that killed the program       */
+  TOOL_EXIT_SIGNAL = 128,    /* plus the signal that killed the program       */
 };
 
-/* ---- main.c ------------------------------------------------------------ */
+/* ---- main.c ------------------------------------------------------------- */
 
 /* Print "almacen: " and the message on stderr, as one line. */
 void tool_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -57,7 +57,7 @@ _Noreturn void tool_bad_option(const char *command, char **argv, int result);
 /* Flush stdout; the status to leave with. */
 int tool_finish_stdout(void);
 
-/* ---- options.c, run.c: the commands ------------------------------------ */
+/* ---- options.c, run.c: the commands ------------------------------------- */
 
 int options_command(int argc, char **argv);
 int run_command(int argc, char **argv);
@@ -66,10 +66,10 @@ int run_command(int argc, char **argv);
 
 /* What the kernel counted for the program and the descendants waited for. */
 struct usage {
-  uint64_t wall_ns;   /* fork to the program's end                           */
+  uint64_t wall_ns; /* fork to the program's end                           */
   uint64_t user_ns;
   uint64_t system_ns;
-  uint64_t rss_max;   /* bytes; of the largest single process                */
+  uint64_t rss_max; /* bytes; of the largest single process                */
 };
 
 /* How one process ended, as told by the kernel. */
@@ -266,7 +266,7 @@ bool text_write(int fd, const char *bytes, size_t size);
 const char *text_pick(const struct text *text, const char *utf8,
                       const char *ascii);
 
-/* ---- the whole of a run, and its two outputs ----------------------------- */
+/* ---- the whole of a run, and its two outputs ---------------------------- */
 
 enum { MEASURED_COUNT = 4 };
 

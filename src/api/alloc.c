@@ -66,7 +66,7 @@ static void *alloc_large(size_t size, size_t align, bool *is_zero) {
   if (s == NULL) {
     return NULL;
   }
-  memstat_publish_large(false, (uint64_t)npages << PAGE_SHIFT);
+  memstat_publish_large(false, (uint64_t)s->npages << PAGE_SHIFT);
   return (void *)s->base;
 }
 
@@ -116,12 +116,18 @@ void alloc_free_overflow(struct cache *cache, unsigned class) {
 /* The large object that starts at p, or NULL. */
 static struct span *alloc_large_at(const void *p) {
   struct span *s = pageheap_span_at(p);
-  return s != NULL && s->class == 0 && s->base == (uintptr_t)p ? s : NULL;
+  bool is_start = s != NULL && s->class == 0 && s->base == (uintptr_t)p;
+  return is_start && s->nfree == 0 ? s : NULL;
 }
 
 static void alloc_free_large(struct span *s) {
   memstat_publish_large(true, (uint64_t)s->npages << PAGE_SHIFT);
-  pageheap_return_span(s);
+  struct cache *cache = process_thread_attach();
+  if (cache != NULL) {
+    cache_return_large(cache, s);
+  } else {
+    pageheap_return_span(s);
+  }
   background_poke();
 }
 

@@ -180,14 +180,61 @@ void cache_overflow(struct cache *cache, unsigned class, struct misuse *bad) {
   lock_release(&cache->lock);
 }
 
+static struct span *cache_remove_large(struct cache *cache, unsigned i) {
+  struct span *s = cache->large[i];
+  cache->nlarge--;
+  cache->large_npages -= (unsigned)s->npages;
+  for (; i < cache->nlarge; i++) {
+    cache->large[i] = cache->large[i + 1];
+  }
+  return s;
+}
+
+/* A kept span that fits with at most an eighth to spare, or NULL. */
+static struct span *cache_find_large(struct cache *cache, size_t npages) {
+  for (unsigned i = cache->nlarge; i-- > 0;) {
+    size_t have = cache->large[i]->npages;
+    if (have >= npages && have - npages <= npages / 8) {
+      return cache_remove_large(cache, i);
+    }
+  }
+  return NULL;
+}
+
 struct span *cache_take_large(struct cache *cache, size_t npages,
                               size_t align_pages, bool *is_zero) {
+  struct span *s = NULL;
   lock_acquire(&cache->lock);
   cache->was_active = true;
-  struct span *s =
-      pageheap_take_large(npages, align_pages, &cache->pages, is_zero);
+  if (align_pages == 1) {
+    s = cache_find_large(cache, npages);
+    *is_zero = false;
+  }
+  if (s == NULL) {
+    s = pageheap_take_large(npages, align_pages, &cache->pages, is_zero);
+  }
+  if (s != NULL) {
+    s->nfree = 0;
+  }
   lock_release(&cache->lock);
   return s;
+}
+
+void cache_return_large(struct cache *cache, struct span *s) {
+  lock_acquire(&cache->lock);
+  cache->was_active = true;
+  if (s->npages > CACHE_LARGE_PAGES_MAX) {
+    pageheap_return_span(s);
+  } else {
+    while (cache->nlarge == CACHE_LARGE_MAX ||
+           cache->large_npages + s->npages > CACHE_LARGE_PAGES_MAX) {
+      pageheap_return_span(cache_remove_large(cache, 0));
+    }
+    s->nfree = 1;
+    cache->large[cache->nlarge++] = s;
+    cache->large_npages += (unsigned)s->npages;
+  }
+  lock_release(&cache->lock);
 }
 
 /* The slow half goes back. Any thread that holds the cache's lock. */
@@ -201,6 +248,9 @@ static void cache_trim_locked(struct cache *cache, struct misuse *bad) {
     }
     cache_give_up_span(r);
     cache_publish(cache, class, 1);
+  }
+  while (cache->nlarge > 0) {
+    pageheap_return_span(cache_remove_large(cache, 0));
   }
   pagecache_flush(&cache->pages);
   cache->is_trimmed = true;

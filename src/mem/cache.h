@@ -17,9 +17,10 @@
  *   [cache.2] The empty cache is all zero and never written: its lists and
  *             runs are empty and its magics are 0, so that malloc and free
  *             both take the slow path without a test of their own.
- *   [cache.3] spare, claimed, span, pages are touched under the lock only.
+ *   [cache.3] spare, claimed, span, pages, large are touched under the lock
+ *             only. A span in large has nfree 1, one in use 0.
  * ORDER   allocs and frees are stored and loaded relaxed (statistics).
- * MEMORY  6.4 KiB per thread, off heap.
+ * MEMORY  8.9 KiB per thread, off heap.
  * SOURCE  Go mcache.go (spans, flush), J. Bonwick's magazines (USENIX 2001)
  *         for list and spare.
  */
@@ -55,10 +56,18 @@ struct reserve {
   uint64_t published_frees;
 };
 
+/* Freed large objects a thread keeps: so many, so many pages together (1 MiB),
+ * so that a buffer allocated and freed again and again costs no lock of the
+ * page heap and no page fault. */
+enum { CACHE_LARGE_MAX = 8, CACHE_LARGE_PAGES_MAX = 128 };
+
 struct cache {
   struct bin bins[SIZECLASS_COUNT];
   struct reserve reserves[SIZECLASS_COUNT];
   struct pagecache pages;
+  struct span *large[CACHE_LARGE_MAX]; /* freed large objects, oldest first */
+  unsigned nlarge;
+  unsigned large_npages;  /* in them together                               */
   struct lock lock;
   bool was_active;        /* slow path taken since the last look; lock      */
   bool is_trimmed;        /* and nothing since; lock                        */
@@ -91,9 +100,12 @@ ALM_INTERNAL unsigned cache_trim_idle(struct misuse *bad);
 /* Bring memstat up to date with all caches that are not busy for long. */
 ALM_INTERNAL void cache_publish_all(void);
 
-/* A large object through the thread's page cache; see pageheap_take_large. */
+/* A large object of at least npages, kept by the cache or new; see
+ * pageheap_take_large. */
 ALM_INTERNAL struct span *cache_take_large(struct cache *cache, size_t npages,
                                            size_t align_pages, bool *is_zero);
+/* Keep it for reuse, or give it (and older ones) to the page heap. */
+ALM_INTERNAL void cache_return_large(struct cache *cache, struct span *s);
 
 /* Stop every thread at its next slow path, and let them go on. */
 ALM_INTERNAL void cache_lock_all(void);

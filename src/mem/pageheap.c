@@ -97,6 +97,7 @@ struct span *pageheap_take_large(size_t npages, size_t align_pages,
   span_init(s, (uintptr_t)arena_page_address(run.page), 0, run.is_zero);
   s->npages = npages;
   s->nslots = 1;
+  s->nfree = 0;
   *is_zero = run.is_zero;
   atomic_store_release(&heap_map.spans[run.page], s);
   pageheap_count(0, npages);
