@@ -37,10 +37,10 @@ enum {
 };
 
 /* End the program: the allocator is at fault. Safe with a broken heap. */
-static inline void bench_broken(const char *what, const void *p, size_t size) {
+static inline void bench_end(const char *what, uintptr_t at, size_t size) {
   char line[160];
-  int n = snprintf(line, sizeof line, "bench: broken: %s: %p, %zu bytes\n",
-                   what, p, size);
+  int n = snprintf(line, sizeof line, "bench: broken: %s: %#jx, %zu bytes\n",
+                   what, (uintmax_t)at, size);
   if (n > 0) {
     ssize_t ignored = write(STDERR_FILENO, line, (size_t)n);
     (void)ignored;
@@ -48,11 +48,13 @@ static inline void bench_broken(const char *what, const void *p, size_t size) {
   _exit(BENCH_BROKEN);
 }
 
+#define bench_broken(what, p, size) bench_end((what), (uintptr_t)(p), (size))
+
 /* --- options ------------------------------------------------------------ */
 
 struct bench_option {
   const char *name;
-  uint64_t *value;  /* holds the default before bench_options */
+  uint64_t *value; /* holds the default before bench_options */
   const char *help;
 };
 
@@ -105,7 +107,7 @@ static inline void bench_options(int argc, char **argv,
   }
 }
 
-#define BENCH_OPTIONS(argc, argv, table) \
+#define BENCH_OPTIONS(argc, argv, table)                                       \
   bench_options((argc), (argv), (table), sizeof(table) / sizeof((table)[0]))
 
 /* --- random numbers, clock ---------------------------------------------- */
@@ -243,8 +245,8 @@ static inline void bench_stamp(struct bench_object *o) {
 static inline void bench_verify(const struct bench_object *o) {
   uint64_t key = bench_key(o->p, o->size, o->tag), first, last;
   if (o->size < sizeof key) {
-    if (o->size > 0 && (o->p[0] != key >> 56 ||
-                        o->p[o->size - 1] != key >> 56)) {
+    if (o->size > 0 &&
+        (o->p[0] != key >> 56 || o->p[o->size - 1] != key >> 56)) {
       bench_broken("contents lost", o->p, o->size);
     }
     return;
@@ -268,8 +270,8 @@ static inline void *bench_checked(void *p, size_t size) {
 }
 
 static inline struct bench_object bench_make(size_t size) {
-  struct bench_object o = {bench_checked(malloc(size), size),
-                           (uint32_t)size, 0};
+  struct bench_object o = {bench_checked(malloc(size), size), (uint32_t)size,
+                           0};
   bench_stamp(&o);
   return o;
 }
@@ -303,8 +305,8 @@ static inline pthread_t bench_thread(void *(*fn)(void *), void *arg) {
 
 /* fn(args + i * stride) on `count` threads at once; returns when all ended.
  * One thread means the calling one, so that the process stays single. */
-static inline void bench_parallel(size_t count, void *(*fn)(void *),
-                                  void *args, size_t stride) {
+static inline void bench_parallel(size_t count, void *(*fn)(void *), void *args,
+                                  size_t stride) {
   pthread_t ids[BENCH_THREADS_MAX];
   if (count > BENCH_THREADS_MAX) {
     bench_broken("too many threads", NULL, count);

@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
     bench_drop(&objects[i]);
   }
   free(objects);
-  bench_report("large", ops, bench_now() - begin,
-               ",\"live_peak_kib\":%" PRIu64, peak_bytes >> 10);
+  bench_report("large", ops, bench_now() - begin, ",\"live_peak_kib\":%" PRIu64,
+               peak_bytes >> 10);
   return 0;
 }

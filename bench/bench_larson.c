@@ -55,8 +55,12 @@ int main(int argc, char **argv) {
   double begin = bench_now();
   for (uint64_t i = 0; i < threads; i++) {
     struct chain *c = &chains[i];
-    *c = (struct chain){bench_objects(live), bench_seed(seed * 1000 + i),
-                        lives, ops / threads / lives, live, max};
+    *c = (struct chain){bench_objects(live),
+                        bench_seed(seed * 1000 + i),
+                        lives,
+                        ops / threads / lives,
+                        live,
+                        max};
     pthread_detach(bench_thread(life, c));
   }
   for (uint64_t i = 0; i < threads; i++) {
@@ -69,7 +73,7 @@ int main(int argc, char **argv) {
     free(chains[i].objects);
   }
   bench_report("larson", ops, bench_now() - begin,
-               ",\"threads\":%" PRIu64 ",\"threads_started\":%" PRIu64,
-               threads, threads * lives);
+               ",\"threads\":%" PRIu64 ",\"threads_started\":%" PRIu64, threads,
+               threads * lives);
   return 0;
 }

@@ -11,11 +11,11 @@
 #include "bench.h"
 
 struct group {
-  unsigned count;      /* vectors                                   */
-  unsigned weight;     /* of 1,024 steps, this many go to the group */
-  unsigned numerator;  /* new size = old * numerator / 4 ...        */
-  unsigned add;        /* ... + add bytes                           */
-  size_t max;          /* a vector at or above is freed             */
+  unsigned count;     /* vectors                                   */
+  unsigned weight;    /* of 1,024 steps, this many go to the group */
+  unsigned numerator; /* new size = old * numerator / 4 ...        */
+  unsigned add;       /* ... + add bytes                           */
+  size_t max;         /* a vector at or above is freed             */
 };
 
 static const struct group groups[] = {

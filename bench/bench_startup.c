@@ -23,7 +23,7 @@ int main(int argc, char **argv) {
   for (uint64_t i = 0; i < ops && i < 1024; i++) {
     bench_drop(&objects[i]);
   }
-  bench_report("startup", ops, bench_now() - begin,
-               ",\"rss_end_kib\":%" PRIu64, bench_rss_kib());
+  bench_report("startup", ops, bench_now() - begin, ",\"rss_end_kib\":%" PRIu64,
+               bench_rss_kib());
   return 0;
 }

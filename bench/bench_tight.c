@@ -114,8 +114,8 @@ static uint64_t ring_put __attribute__((aligned(128)));
 static uint64_t ring_taken __attribute__((aligned(128)));
 
 static void ring_wait(uint64_t *counter, uint64_t at_least) {
-  for (int spins = 0;
-       __atomic_load_n(counter, __ATOMIC_ACQUIRE) < at_least; spins++) {
+  for (int spins = 0; __atomic_load_n(counter, __ATOMIC_ACQUIRE) < at_least;
+       spins++) {
     if (spins > 1000) {
       sched_yield();
     }

@@ -30,8 +30,7 @@ static struct node *tree_build(unsigned depth) {
 }
 
 static uint64_t tree_sum(const struct node *n) {
-  uint64_t sum =
-      n->left != NULL ? tree_sum(n->left) + tree_sum(n->right) : 1;
+  uint64_t sum = n->left != NULL ? tree_sum(n->left) + tree_sum(n->right) : 1;
   if (sum != n->sum) {
     bench_broken("tree contents lost", n, sizeof *n);
   }

@@ -112,7 +112,7 @@ int main(int argc, char **argv) {
   for (uint64_t i = 0; i < 2 * pairs; i++) {
     pthread_join(ids[i], NULL);
   }
-  bench_report("xthread", ops, bench_now() - begin,
-               ",\"threads\":%" PRIu64, 2 * pairs);
+  bench_report("xthread", ops, bench_now() - begin, ",\"threads\":%" PRIu64,
+               2 * pairs);
   return 0;
 }

@@ -73,6 +73,7 @@ def c_source(functions):
         f"  if (x > {a} && s->next) r += {callee};",
     ]
     body = "\n".join(rnd.sample(bodies, 1 + (i % 4 == 0)))
-    out.append(f"__attribute__((noinline))\nlong work_{i}(long x, struct shape *s) {{\n"
+    out.append(f"__attribute__((noinline))\n"
+               f"long work_{i}(long x, struct shape *s) {{\n"
                f"  long r = {a};\n{body}\n  return r * {b};\n}}")
   return "\n".join(out) + "\n"

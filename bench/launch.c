@@ -78,11 +78,9 @@ static void child(char **argv) {
 /* Wait for the child, then end and collect whatever it left behind. */
 static int collect(pid_t pid) {
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {}
   kill(-pid, SIGKILL);
-  while (wait(NULL) > 0 || errno == EINTR) {
-  }
+  while (wait(NULL) > 0 || errno == EINTR) {}
   running = 0;
   return status;
 }

@@ -147,15 +147,15 @@ def compile_one(source, target, flags):
   os.replace(part, target)
 
 
-def build(out):
+def build(out, programs):
   out.mkdir(parents=True, exist_ok=True)
   try:
     compile_one(HERE / "launch.c", out / "launch", CFLAGS + ["-static"])
   except subprocess.CalledProcessError:
     # No static libc here: RSS below 1.5 MiB cannot be told apart.
     compile_one(HERE / "launch.c", out / "launch", CFLAGS)
-  for source in sorted(HERE.glob("bench_*.c")):
-    compile_one(source, out / source.stem, CFLAGS)
+  for name in sorted(programs):
+    compile_one(HERE / f"bench_{name}.c", out / f"bench_{name}", CFLAGS)
 
 
 # --- running one command ----------------------------------------------------
@@ -197,11 +197,11 @@ class Session:
       raise Failed(f"timed out after {self.timeout} s")
     if facts["signal"]:
       name = signal.Signals(facts["signal"]).name
-      raise Failed(f"killed by {name}{last_line(errors)}")
+      raise Failed(f"killed by {name}{complaint(errors)}")
     if facts["exit"] != 0:
-      raise Failed(f"exit code {facts['exit']}{last_line(errors)}")
+      raise Failed(f"exit code {facts['exit']}{complaint(errors)}")
     if "cannot be preloaded" in errors:
-      raise Failed(f"not preloaded{last_line(errors)}")
+      raise Failed(f"not preloaded{complaint(errors)}")
     return facts
 
   def text(self, name):
@@ -217,9 +217,11 @@ class Session:
       raise Failed("output differs from that of the first run")
 
 
-def last_line(text):
+def complaint(text):
+  """The line of stderr that says most: the first error, else the last."""
   lines = [line for line in text.splitlines() if line.strip()]
-  return f": {lines[-1][:120]}" if lines else ""
+  lines = [line for line in lines if "error" in line] or lines[-1:]
+  return f": {lines[0][:120]}" if lines else ""
 
 
 def run_program(session, bench, lib, round_number):
@@ -245,10 +247,9 @@ def run_sqlite(session, bench, lib, _round):
   script = session.work / "session.sql"
   if not script.exists():
     script.write_text(inputs.sql(pick(session, bench)))
-  session.launch(lib.path, ["sqlite3", "-batch", ":memory:"], stdin=script)
+  session.launch(lib.path, ["sqlite3", "-batch", "-bail", ":memory:"],
+                 stdin=script)
   facts = session.result()
-  if session.text("stderr"):
-    raise Failed(f"sqlite3 complained{last_line(session.text('stderr'))}")
   session.compare(bench, (session.work / "stdout").read_bytes())
   return facts
 
@@ -339,7 +340,10 @@ def run_redis(session, bench, lib, _round):
     except subprocess.TimeoutExpired:
       launcher.terminate()
       launcher.wait()
-  facts = session.result()
+  try:
+    facts = session.result()
+  except Failed as e:
+    raise Failed(f"{trouble}; server: {e}" if trouble else str(e)) from None
   if trouble:
     raise Failed(trouble)
   facts["wall_s"] = seconds
@@ -550,7 +554,7 @@ def measure(args):
   if not libs or not benches:
     raise SystemExit(usage_error("nothing to run"))
   out = args.build / "bench"
-  build(out)
+  build(out, {b.program for b in benches if b.run is run_program})
   facts, begin = machine(), time.monotonic()
   # A short path: unix sockets allow 107 characters.
   with tempfile.TemporaryDirectory(prefix="almbench.") as work:
@@ -575,6 +579,8 @@ def measure(args):
 
 def main(argv):
   args = parse(argv)
+  # So that the temporary directory goes and the tables come in any case.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   if args.list:
     for bench in BENCHES:
       print(f"{bench.name:12} {bench.what}")

@@ -27,12 +27,12 @@ extern "C" {
 
 /* Every function that can fail for several causes returns one of these. */
 enum alm_err {
-  ALM_OK = 0,      /* success                                        */
-  ALM_ENOMEM,      /* the OS refused memory or address space         */
-  ALM_EINVAL,      /* an argument is outside its documented range    */
-  ALM_ENAME,       /* no option of that name                         */
-  ALM_EVALUE,      /* the option exists, the value does not fit it   */
-  ALM_ELATE,       /* the option can only be set at start            */
+  ALM_OK = 0, /* success                                        */
+  ALM_ENOMEM, /* the OS refused memory or address space         */
+  ALM_EINVAL, /* an argument is outside its documented range    */
+  ALM_ENAME,  /* no option of that name                         */
+  ALM_EVALUE, /* the option exists, the value does not fit it   */
+  ALM_ELATE,  /* the option can only be set at start            */
 };
 
 /* alm_strerror -- the sentence for an error code.
@@ -388,22 +388,23 @@ struct alm_class_stats {
   uint64_t spans_max;    /* largest value `spans` ever had                   */
   uint64_t inherited;    /* objects alive when the process was forked, so
                             alive now = inherited + allocs - frees           */
+  uint64_t inherited_bytes; /* the same in bytes                             */
 };
 
 /* The account of one process. Bytes unless named otherwise. */
 struct alm_stats {
-  uint64_t heap_inuse;      /* gauge: pages in spans                         */
-  uint64_t heap_inuse_max;  /* largest value of heap_inuse                   */
-  uint64_t live_at_max;     /* bytes in live objects when that was reached   */
-  uint64_t heap_free;       /* gauge: free pages not returned to the OS      */
-  uint64_t heap_mapped;     /* gauge: in use, free, or in threads' caches    */
-  uint64_t heap_mapped_max; /* largest value of heap_mapped                  */
-  uint64_t released;        /* counter: bytes returned to the OS             */
-  uint64_t metadata;        /* gauge: the allocator's own structures         */
-  uint64_t reserved;        /* address space reserved                        */
-  uint64_t threads;         /* counter: threads that allocated               */
-  uint64_t realloc_inplace; /* counter, calls                                */
-  uint64_t realloc_moved;   /* counter, calls that copied                    */
+  uint64_t heap_inuse;       /* gauge: pages in spans                         */
+  uint64_t heap_inuse_max;   /* largest value of heap_inuse                   */
+  uint64_t live_at_max;      /* bytes in live objects when that was reached   */
+  uint64_t heap_free;        /* gauge: free pages not returned to the OS      */
+  uint64_t heap_mapped;      /* gauge: in use, free, or in threads' caches    */
+  uint64_t heap_mapped_max;  /* largest value of heap_mapped                  */
+  uint64_t released;         /* counter: bytes returned to the OS             */
+  uint64_t metadata;         /* gauge: the allocator's own structures         */
+  uint64_t reserved;         /* address space reserved                        */
+  uint64_t threads;          /* counter: threads that allocated               */
+  uint64_t realloc_inplace;  /* counter, calls                                */
+  uint64_t realloc_moved;    /* counter, calls that copied                    */
   uint64_t realloc_remapped; /* counter, calls that moved OS pages           */
   struct alm_class_stats classes[ALM_CLASS_COUNT];
 };

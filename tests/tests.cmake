@@ -31,8 +31,8 @@ function(alm_test folder name)
     ENVIRONMENT "${test_environment}")
 endfunction()
 
-# alm_test_program(<folder> <source>): defines the target and the test, whose
-# names are returned in `target` and `test`.
+# alm_test_program(<folder> <source>): defines the target and the test; the
+# name of the target is returned in `target`.
 function(alm_test_program folder source)
   cmake_path(GET source STEM name)
   set(target ${folder}-${name})
@@ -43,7 +43,6 @@ function(alm_test_program folder source)
   add_dependencies(tests-${folder} ${target})
   alm_test(${folder} ${name} ${target})
   set(target ${target} PARENT_SCOPE)
-  set(test ${folder}/${name} PARENT_SCOPE)
 endfunction()
 
 function(alm_test_folder folder)
@@ -84,11 +83,13 @@ if(TARGET almacen_malloc AND NOT CMAKE_CROSSCOMPILING)
     # Not even an unused object may be optimised away.
     target_compile_options(${target} PRIVATE -fno-builtin)
     target_link_libraries(${target} PRIVATE almacen_malloc)
-    set_property(TEST ${test} APPEND PROPERTY LABELS program)
   endforeach()
 
   file(GLOB scripts CONFIGURE_DEPENDS tests/compat/test_*.sh
        tests/compat/test_*.py)
+  if(NOT ALM_BUILD STREQUAL release)
+    list(FILTER scripts EXCLUDE REGEX "/test_bench_") # measures; says nothing
+  endif()
   foreach(script ${scripts})
     cmake_path(GET script STEM name)
     cmake_path(GET script EXTENSION suffix)

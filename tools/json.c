@@ -72,7 +72,10 @@ static void put_classes(cJSON *parent, const struct alm_stats *stats) {
   for (int i = 0; i < ALM_CLASS_COUNT; i++) {
     const struct alm_class_stats *class = &stats->classes[i];
 
-    if (!class->allocs && !class->frees && !class->spans_max) continue;
+    if (!class->allocs && !class->frees && !class->spans_max &&
+        !class->inherited) {
+      continue;
+    }
     cJSON *object = must(cJSON_CreateObject());
 
     cJSON_AddItemToArray(list, object);
@@ -85,6 +88,7 @@ static void put_classes(cJSON *parent, const struct alm_stats *stats) {
     put_count(object, "free_bytes", class->free_bytes);
     put_count(object, "spans", class->spans);
     put_count(object, "spans_max", class->spans_max);
+    put_count(object, "inherited", class->inherited);
   }
 }
 
@@ -98,11 +102,13 @@ static void put_stats(cJSON *parent, const char *name,
     sum.frees += stats->classes[i].frees;
     sum.alloc_bytes += stats->classes[i].alloc_bytes;
     sum.free_bytes += stats->classes[i].free_bytes;
+    sum.inherited += stats->classes[i].inherited;
   }
   put_count(object, "allocs", sum.allocs);
   put_count(object, "frees", sum.frees);
   put_count(object, "alloc_bytes", sum.alloc_bytes);
   put_count(object, "free_bytes", sum.free_bytes);
+  put_count(object, "inherited", sum.inherited);
   put_count(object, "heap_inuse", stats->heap_inuse);
   put_count(object, "heap_inuse_max", stats->heap_inuse_max);
   put_count(object, "live_at_max", stats->live_at_max);

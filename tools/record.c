@@ -19,12 +19,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The longest value the option `record` takes, less the name made below. */
+#define RECORD_PARENT_MAX (255 - (sizeof "/almacen-XXXXXX" - 1))
+
 bool record_dir_make(char *path, size_t size) {
   const char *wanted = getenv("TMPDIR");
   char absolute[PATH_MAX];
 
   if (!wanted || !*wanted || !realpath(wanted, absolute) ||
-      absolute[strcspn(absolute, ", :")] || access(absolute, W_OK) != 0) {
+      absolute[strcspn(absolute, ", :")] ||
+      strlen(absolute) > RECORD_PARENT_MAX || access(absolute, W_OK) != 0) {
     strcpy(absolute, "/tmp");
   }
   const int length = snprintf(path, size, "%s/almacen-XXXXXX", absolute);
@@ -143,6 +147,7 @@ static void add_class(struct alm_class_stats *sum,
   sum->free_bytes += one->free_bytes;
   sum->spans += one->spans;
   sum->spans_max += one->spans_max;
+  sum->inherited += one->inherited;
 }
 
 static void add_stats(struct alm_stats *sum, const struct alm_stats *one) {
@@ -176,11 +181,15 @@ static struct image image_of(const struct alm_record *record, uint32_t number) {
       .rss_max = record->rss_max,
   };
 
+  /* The library raises its maximum in steps and may be one behind. */
+  if (record->stats.heap_inuse > image.heap_max) {
+    image.heap_max = record->stats.heap_inuse;
+  }
   for (int i = 0; i < ALM_CLASS_COUNT; i++) {
     image.alloc_bytes += record->stats.classes[i].alloc_bytes;
-    image.allocs += record->stats.classes[i].allocs;
-    image.frees += record->stats.classes[i].frees;
   }
+  image.weight =
+      image.heap_max < image.alloc_bytes ? image.heap_max : image.alloc_bytes;
   memcpy(image.command, record->command, sizeof image.command);
   return image;
 }
@@ -256,6 +265,7 @@ static void group(struct account *account, const struct launch_result *result) {
     }
     process->nimages++;
     process->alloc_bytes += image->alloc_bytes;
+    if (image->weight > process->weight) process->weight = image->weight;
     if (image->heap_max > process->heap_max)
       process->heap_max = image->heap_max;
     if (image->rss_max > process->rss_max) process->rss_max = image->rss_max;
@@ -290,7 +300,7 @@ static void add_record(struct account *account, struct alm_record *record,
   struct image *biggest = &account->images[account->biggest];
 
   if (n == 0 || keep_all) return;
-  if (image->heap_max > biggest->heap_max) {
+  if (image->weight > biggest->weight) {
     account->biggest = n;
     image = biggest;
   }
@@ -335,7 +345,7 @@ void record_read_all(const char *path, bool keep_all,
     const struct image *image = &out->images[i];
 
     if (!image->record) continue;
-    if (!biggest->record || image->heap_max > biggest->heap_max) {
+    if (!biggest->record || image->weight > biggest->weight) {
       out->biggest = i;
     }
   }

@@ -2,7 +2,7 @@
  *
  * WHAT    From the general to the particular: how the program ended and what
  *         it cost, the comparison, the processes, then the memory of the
- *         process with the highest heap peak: totals, size classes, spans.
+ *         biggest process: totals, size classes, spans.
  * HOW     Everything is laid out in columns for text->width; below 72 one
  *         bar of the two goes, below 56 both.
  */
@@ -190,7 +190,7 @@ static int by_size(const void *left, const void *right) {
   const struct process *a = *(const struct process *const *)left;
   const struct process *b = *(const struct process *const *)right;
 
-  if (a->heap_max != b->heap_max) return a->heap_max > b->heap_max ? -1 : 1;
+  if (a->weight != b->weight) return a->weight > b->weight ? -1 : 1;
   if (a->alloc_bytes != b->alloc_bytes) {
     return a->alloc_bytes > b->alloc_bytes ? -1 : 1;
   }
@@ -241,6 +241,14 @@ static const struct process *shown_parent(const struct table *table,
   return NULL;
 }
 
+/* A command line without the directory of the program. */
+static const char *short_command(const char *command) {
+  const size_t length = strcspn(command, " ");
+  const char *slash = memrchr(command, '/', length);
+
+  return slash && slash + 1 < command + length ? slash + 1 : command;
+}
+
 static void print_process(const struct text *text, const struct table *table,
                           const struct process *process, int depth) {
   const struct image *last =
@@ -259,7 +267,7 @@ static void print_process(const struct text *text, const struct table *table,
   fprintf(text->out, "%-7s", record_state_name(process->state));
   text_style(text, TEXT_PLAIN);
   fprintf(text->out, "  %*s", indent, "");
-  text_clean(text, last->command,
+  text_clean(text, short_command(last->command),
              columns > COMMAND_MIN ? columns : COMMAND_MIN);
   fputc('\n', text->out);
 }
@@ -314,11 +322,26 @@ static void print_processes(const struct run *run, const struct text *text) {
 
 /* ---- the memory of one process ------------------------------------------ */
 
+/* Alive now; counters of different threads may be a batch apart. */
+static uint64_t alive(uint64_t allocated, uint64_t freed) {
+  return allocated > freed ? allocated - freed : 0;
+}
+
+static uint64_t live_objects(const struct alm_class_stats *class) {
+  return alive(class->inherited + class->allocs, class->frees);
+}
+
+static uint64_t live_bytes(const struct alm_class_stats *class) {
+  return alive(class->inherited * class->object_bytes + class->alloc_bytes,
+               class->free_bytes);
+}
+
+/* Over all classes. */
 struct sums {
   uint64_t allocs;
-  uint64_t frees;
   uint64_t alloc_bytes;
-  uint64_t free_bytes;
+  uint64_t live;
+  uint64_t live_bytes;
 };
 
 static struct sums sums_of(const struct alm_stats *stats) {
@@ -326,16 +349,17 @@ static struct sums sums_of(const struct alm_stats *stats) {
 
   for (int i = 0; i < ALM_CLASS_COUNT; i++) {
     sums.allocs += stats->classes[i].allocs;
-    sums.frees += stats->classes[i].frees;
     sums.alloc_bytes += stats->classes[i].alloc_bytes;
-    sums.free_bytes += stats->classes[i].free_bytes;
+    sums.live += live_objects(&stats->classes[i]);
+    sums.live_bytes += live_bytes(&stats->classes[i]);
   }
   return sums;
 }
 
-/* What is left; counters of different threads may be a batch apart. */
-static uint64_t left(uint64_t more, uint64_t less) {
-  return more > less ? more - less : 0;
+/* The library raises its maximum in steps and may be one behind. */
+static uint64_t heap_peak(const struct alm_stats *stats) {
+  return stats->heap_inuse > stats->heap_inuse_max ? stats->heap_inuse
+                                                   : stats->heap_inuse_max;
 }
 
 static void put_name(const struct text *text, const char *name) {
@@ -357,22 +381,25 @@ static void put_amount(const struct text *text, const char *name,
   put_remark(text, 30, remark);
 }
 
-/* "  name   12.3 MiB   7.8 MiB of it live" */
+/* "  name   12.3 MiB   7.8 MiB of it live"; without `of_it` only the first. */
 static void put_bytes(const struct text *text, const char *name, uint64_t bytes,
                       uint64_t part, const char *of_it) {
-  char remark[64];
+  char remark[64] = "";
 
   put_name(text, name);
   put_right(text, 10, text_column(bytes));
-  snprintf(remark, sizeof remark, "%s %s", text_bytes(part).s, of_it);
+  if (of_it) {
+    snprintf(remark, sizeof remark, "%s %s", text_bytes(part).s, of_it);
+  }
   put_remark(text, 30, remark);
 }
 
 static void put_fragmentation(const struct text *text,
                               const struct alm_stats *stats) {
   const double peak = (double)stats->heap_inuse_max;
-  const double dead = (double)left(stats->heap_inuse_max, stats->live_at_max);
+  const double dead = (double)alive(stats->heap_inuse_max, stats->live_at_max);
 
+  if (!stats->live_at_max) return; /* too small a heap to be looked at */
   put_name(text, "fragmentation");
   fprintf(text->out, "%8s  ", text_percent(dead, peak).s);
   put_remark(text, 30,
@@ -418,10 +445,9 @@ static void print_memory(const struct run *run, const struct text *text) {
     fputs("\n", text->out);
   }
   put_amount(text, "allocated", sums.alloc_bytes, sums.allocs);
-  put_amount(text, "live at the end", left(sums.alloc_bytes, sums.free_bytes),
-             left(sums.allocs, sums.frees));
-  put_bytes(text, "heap peak", stats->heap_inuse_max, stats->live_at_max,
-            "of it live");
+  put_amount(text, "live at the end", sums.live_bytes, sums.live);
+  put_bytes(text, "heap peak", heap_peak(stats), stats->live_at_max,
+            stats->live_at_max ? "of it live" : NULL);
   put_fragmentation(text, stats);
   put_bytes(text, "returned to OS", stats->released, stats->heap_free,
             "free and kept at the end");
@@ -565,7 +591,7 @@ static void print_span_class(const struct text *text,
   fprintf(text->out, "%-8s", text_bytes(one->span_bytes).s);
   put_right(text, 12, text_column(one->spans * one->span_bytes));
   if (text->width >= 72) {
-    put_right(text, 12, text_column(left(one->alloc_bytes, one->free_bytes)));
+    put_right(text, 12, text_column(live_bytes(one)));
   }
   fputc('\n', text->out);
 }
@@ -604,9 +630,9 @@ static void print_trouble(const struct run *run, const struct text *text) {
   const struct account *account = &run->account;
 
   if (!account->nimages) {
-    fputs("\n  No process left a record: the program does not load shared\n"
-          "  libraries from LD_PRELOAD (statically linked, set-user-ID), or\n"
-          "  could not write to the temporary directory.\n",
+    fputs("\n  No process left a record: the program allocated nothing, or\n"
+          "  loads no libraries from LD_PRELOAD (statically linked,\n"
+          "  set-user-ID), or cannot write to the temporary directory.\n",
           text->out);
   }
   if (!account->nskipped) return;

@@ -144,9 +144,9 @@ struct image {
   enum process_state state;
   uint64_t start_ns;
   uint64_t alloc_bytes; /* over all classes                                  */
-  uint64_t allocs;
-  uint64_t frees;
   uint64_t heap_max;
+  uint64_t weight; /* heap_max as far as the image allocated it itself: a
+                      forked child has its parent's heap without doing       */
   uint64_t rss_max;
   struct alm_record *record; /* whole; NULL unless wanted (see account)      */
   char command[256];
@@ -161,6 +161,7 @@ struct process {
   uint64_t start_ns;
   uint64_t alloc_bytes; /* sum over images                                   */
   uint64_t heap_max;    /* largest image's                                   */
+  uint64_t weight;      /* largest image's                                   */
   uint64_t rss_max;     /* largest image's                                   */
   enum process_state state; /* the last image's                              */
 };
@@ -179,8 +180,8 @@ struct account {
   size_t nprocesses;
   struct skipped *skipped;
   size_t nskipped;
-  size_t biggest;         /* index of the image with the highest heap peak;
-                             its record is always whole                      */
+  size_t biggest;         /* index of the image with the largest weight; its
+                             record is always whole                          */
   struct alm_stats total; /* sums over images, gauges and peaks included     */
 };
 

@@ -9,9 +9,9 @@
 
 #include <string.h>
 
-/* Moving OS pages beats copying from here on: a system call costs what
- * copying some 128 KiB does. */
-#define REMAP_BYTES_MIN (256 * KIB)
+/* Moving OS pages beats copying from here on, if the new place has no pages
+ * yet: then copying faults each one in. Onto resident pages copying wins. */
+#define REMAP_BYTES_MIN (1 * MIB)
 
 /* Each move leaves mappings the kernel cannot merge; its limit is 65,530. */
 enum { REMAPS_MAX = 8192 };
@@ -246,13 +246,14 @@ void *alloc_realloc(void *p, size_t size) {
     }
     return p;
   }
-  void *to = alloc_malloc(size);
+  bool is_zero = false;
+  bool both_large = usable > SMALL_BYTES_MAX && size > SMALL_BYTES_MAX;
+  void *to = both_large ? alloc_large(size, 1, &is_zero) : alloc_malloc(size);
   if (to == NULL) {
     return NULL;
   }
   size_t bytes = min_size(usable, size);
-  bool both_large = usable > SMALL_BYTES_MAX && size > SMALL_BYTES_MAX;
-  if (both_large && alloc_remap(p, to, bytes)) {
+  if (is_zero && alloc_remap(p, to, bytes)) {
     memstat_add(&memstat->realloc_remapped, 1);
   } else {
     memcpy(to, p, bytes);

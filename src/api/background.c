@@ -31,7 +31,7 @@ enum { ASLEEP, AWAKE };
 
 static struct {
   uint32_t state;
-  uint32_t wake; /* ASLEEP: set by the thread, cleared by whoever wakes it */
+  uint32_t wake;    /* ASLEEP: set by the thread, cleared by whoever wakes it */
   pthread_t thread; /* valid while RUNNING or STOPPING                     */
 } background;
 
@@ -122,9 +122,9 @@ static void background_start(void) {
   pthread_sigmask(SIG_SETMASK, &all, &old);
   pthread_attr_init(&attr);
   pthread_attr_setstacksize(&attr, STACK_BYTES);
-  bool ok = !os_fault_hit(OS_THREAD) &&
-            pthread_create(&background.thread, &attr, background_main, NULL) ==
-                0;
+  bool ok =
+      !os_fault_hit(OS_THREAD) &&
+      pthread_create(&background.thread, &attr, background_main, NULL) == 0;
   pthread_attr_destroy(&attr);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   /* the thread may have read STARTING already: it treats both alike */

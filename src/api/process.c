@@ -93,8 +93,7 @@ STATIC_CHECK(SIZECLASS_COUNT == ALM_CLASS_COUNT);
 
 /* What may allocate itself, and therefore comes after START_DONE. */
 static void process_start_late(void) {
-  process.has_key =
-      pthread_key_create(&process.key, process_thread_end) == 0;
+  process.has_key = pthread_key_create(&process.key, process_thread_end) == 0;
   if (conf_number(CONF_fork_handlers)) {
     pthread_atfork(process_fork_prepare, process_fork_parent,
                    process_fork_child);

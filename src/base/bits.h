@@ -55,8 +55,7 @@ ALM_INLINE unsigned bits_find_run(uint64_t w, unsigned n) {
        bfr_i < bfr_end &&                                                      \
        (word = bfr_i / 64,                                                     \
        mask = bits_span((unsigned)(bfr_i % 64),                                \
-                        (unsigned)min_size(64 - bfr_i % 64,                    \
-                                           bfr_end - bfr_i)),                  \
+                        (unsigned)min_size(64 - bfr_i % 64, bfr_end - bfr_i)), \
        true);                                                                  \
        bfr_i = (bfr_i / 64 + 1) * 64)
 

@@ -78,8 +78,7 @@ static const char *diag_convert(struct sink *out, const char *f,
   return *f ? f + 1 : f;
 }
 
-size_t diag_vformat(char *text, size_t size, const char *format,
-                    va_list args) {
+size_t diag_vformat(char *text, size_t size, const char *format, va_list args) {
   struct sink out = {text, size, 0};
   va_list copy;
   va_copy(copy, args);

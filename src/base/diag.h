@@ -45,7 +45,6 @@ ALM_INTERNAL _Noreturn void diag_check_eq_failed(const char *expression,
     }                                                                          \
   } while (0)
 
-#define ASSERT(c)                                                              \
-  (ALM_DEBUG ? CHECK(c) : ((void)sizeof((c) ? 1 : 0)))
+#define ASSERT(c) (ALM_DEBUG ? CHECK(c) : ((void)sizeof((c) ? 1 : 0)))
 
 #endif

@@ -40,8 +40,8 @@ static size_t arena_table_bytes(const struct table *t, size_t npages) {
 static size_t arena_tables_bytes(size_t npages) {
   size_t bytes = 0;
   for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
-    bytes += align_up(arena_table_bytes(&arena.tables[i], npages),
-                      os_page_bytes());
+    bytes +=
+        align_up(arena_table_bytes(&arena.tables[i], npages), os_page_bytes());
   }
   return bytes;
 }
@@ -118,8 +118,7 @@ void *arena_table(enum arena_table id) {
 }
 
 static bool arena_table_extend(struct table *t, size_t npages) {
-  size_t bytes =
-      align_up(arena_table_bytes(t, npages), os_page_bytes());
+  size_t bytes = align_up(arena_table_bytes(t, npages), os_page_bytes());
   if (bytes <= t->ready_bytes) {
     return true;
   }

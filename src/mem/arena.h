@@ -41,7 +41,7 @@ ALM_INTERNAL_DATA struct heap_map heap_map;
 enum arena_table {
   ARENA_TAGS,
   ARENA_SPANS,
-  ARENA_CHUNKS,   /* pagealloc: struct chunk_bits per chunk                */
+  ARENA_CHUNKS,    /* pagealloc: struct chunk_bits per chunk                */
   ARENA_SUMMARY_0, /* pagealloc: five levels, see pagealloc.h              */
   ARENA_SUMMARY_1,
   ARENA_SUMMARY_2,

@@ -239,7 +239,7 @@ void cache_return_large(struct cache *cache, struct span *s) {
 
 /* The slow half goes back. Any thread that holds the cache's lock. */
 static void cache_trim_locked(struct cache *cache, struct misuse *bad) {
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct reserve *r = &cache->reserves[class];
     if (r->spare.count > 0) {
       struct batch spare = r->spare;
@@ -258,7 +258,7 @@ static void cache_trim_locked(struct cache *cache, struct misuse *bad) {
 }
 
 static void cache_flush_locked(struct cache *cache, struct misuse *bad) {
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct bin *bin = &cache->bins[class];
     struct reserve *r = &cache->reserves[class];
     if (bin->list != NULL) {
@@ -287,7 +287,7 @@ struct cache *cache_create(void) {
   }
   *cache = cache_empty;
   cache->lock = (struct lock)LOCK_INIT(RANK_CACHE);
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct bin *bin = &cache->bins[class];
     bin->object_bytes = sizeclasses[class].object_bytes;
     bin->magic = sizeclasses[class].magic;
@@ -357,7 +357,7 @@ void cache_publish_all(void) {
     if (!cache_lock_patiently(&cache->lock)) {
       continue;
     }
-    for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
       cache_publish(cache, class, 1);
     }
     lock_release(&cache->lock);
@@ -386,7 +386,7 @@ void cache_unlock_all(void) {
 bool cache_check(void) {
   struct cache *cache;
   FOR_EACH_CACHE(cache) {
-    for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+    for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
       const struct bin *bin = &cache->bins[class];
       const struct reserve *r = &cache->reserves[class];
       CHECK_EQ(bin->magic, sizeclasses[class].magic);

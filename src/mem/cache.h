@@ -47,8 +47,8 @@ STATIC_CHECK(sizeof(struct bin) == 64);
 /* The slow half of one size class. [cache.3] */
 struct reserve {
   struct batch spare;
-  struct span *span;         /* owned; NULL: none                           */
-  uint64_t claimed;          /* slots of word claimed_word not yet in a run */
+  struct span *span; /* owned; NULL: none                           */
+  uint64_t claimed;  /* slots of word claimed_word not yet in a run */
   unsigned claimed_word;
   unsigned next_word;        /* first word of span not yet looked at        */
   uint64_t inflow;           /* [cache.1], modulo 2^64                      */
@@ -67,11 +67,11 @@ struct cache {
   struct pagecache pages;
   struct span *large[CACHE_LARGE_MAX]; /* freed large objects, oldest first */
   unsigned nlarge;
-  unsigned large_npages;  /* in them together                               */
+  unsigned large_npages; /* in them together                               */
   struct lock lock;
-  bool was_active;        /* slow path taken since the last look; lock      */
-  bool is_trimmed;        /* and nothing since; lock                        */
-  struct list_node link;  /* in the registry; its lock                      */
+  bool was_active;       /* slow path taken since the last look; lock      */
+  bool is_trimmed;       /* and nothing since; lock                        */
+  struct list_node link; /* in the registry; its lock                      */
 };
 
 /* The cache of a thread that has none (yet, or any more). [cache.2] */

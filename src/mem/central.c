@@ -10,8 +10,8 @@ enum { WAITING_MAX = 4 };
 
 struct central {
   struct lock lock;
-  struct list_node partial;           /* [central.1]                       */
-  struct batch waiting[WAITING_MAX];  /* oldest first                      */
+  struct list_node partial;          /* [central.1]                       */
+  struct batch waiting[WAITING_MAX]; /* oldest first                      */
   unsigned nwaiting;
   bool was_taken_from; /* since the last central_drain                     */
 } ALM_CACHE_ALIGNED;
@@ -25,8 +25,7 @@ unsigned central_batch_count(unsigned class) {
 
 void central_init(void) {
   for (unsigned i = 0; i < SIZECLASS_COUNT; i++) {
-    centrals[i].lock =
-        (struct lock){0, RANK_CENTRAL, (uint16_t)i};
+    centrals[i].lock = (struct lock){0, RANK_CENTRAL, (uint16_t)i};
     list_init(&centrals[i].partial);
   }
 }
@@ -48,30 +47,65 @@ struct batch central_take_batch(unsigned class) {
   return b;
 }
 
-/* One object goes home. Empty spans are collected in `empty`. */
-static bool central_return_object_locked(struct central *c, unsigned class,
-                                         void *p, struct list_node *empty) {
-  struct span *s = pageheap_span_at(p);
-  if (s == NULL || s->class != class) {
-    return false;
-  }
-  size_t offset = (uintptr_t)p - s->base;
-  unsigned slot = sizeclass_slot(class, offset);
-  if (slot >= s->nslots ||
-      !sizeclass_is_slot_start(sizeclasses[class].magic, offset) ||
-      !span_return_slot(s, slot)) {
-    return false;
+/* Slots of one word of one span on their way home. Neighbours in a batch are
+ * often neighbours in a span: one change of the word serves them all. */
+struct homing {
+  struct span *span; /* NULL: none yet */
+  unsigned word;
+  uint64_t bits;
+};
+
+/* Set the gathered bits; an empty span moves to `empty`. */
+static void central_home_locked(struct central *c, struct homing *h,
+                                struct list_node *empty) {
+  struct span *s = h->span;
+  uint64_t bits = h->bits;
+  h->bits = 0;
+  if (bits == 0) {
+    return;
   }
   if (s->is_owned) {
-    return true;
+    span_return(s, h->word, bits);
+    return;
   }
-  s->nfree++;
+  atomic_store_relaxed(&s->is_fresh, false);
+  s->free_bits[h->word] |= bits; /* nobody claims from it */
+  unsigned before = s->nfree;
+  s->nfree = (uint16_t)(before + bits_count(bits));
   if (s->nfree == s->nslots) {
     list_remove(&s->link);
     list_push_back(empty, &s->link);
-  } else if (s->nfree == 1) {
+  } else if (before == 0) {
     list_push_back(&c->partial, &s->link);
   }
+}
+
+/* Gather p; false: it is no object of the class, or free already. */
+static bool central_gather_locked(struct central *c, unsigned class, void *p,
+                                  struct homing *h, struct list_node *empty) {
+  struct span *s = h->span;
+  if (s == NULL || (uintptr_t)p - s->base >= s->npages << PAGE_SHIFT) {
+    central_home_locked(c, h, empty);
+    s = pageheap_span_at(p);
+    if (s == NULL || s->class != class) {
+      h->span = NULL;
+      return false;
+    }
+    h->span = s;
+  }
+  size_t offset = (uintptr_t)p - s->base;
+  unsigned slot = sizeclass_slot(class, offset);
+  if (slot / 64 != h->word) {
+    central_home_locked(c, h, empty);
+    h->word = slot / 64;
+  }
+  uint64_t bit = (uint64_t)1 << (slot % 64);
+  uint64_t taken = h->bits | atomic_load_relaxed(&s->free_bits[slot / 64]);
+  if (unlikely(slot >= s->nslots || (taken & bit) ||
+               !sizeclass_is_slot_start(sizeclasses[class].magic, offset))) {
+    return false;
+  }
+  h->bits |= bit;
   return true;
 }
 
@@ -87,19 +121,21 @@ static void central_return_empty(struct list_node *empty) {
 static void central_spill_locked(struct central *c, unsigned class,
                                  struct batch b, struct list_node *empty,
                                  struct misuse *bad) {
+  struct homing h = {NULL, 0, 0};
   void *p = b.head;
   for (size_t i = 0; i < b.count; i++) {
     void *next = *(void **)p;
     __builtin_prefetch(next);
-    if (!central_return_object_locked(c, class, p, empty) && bad->kind == 0) {
+    if (unlikely(!central_gather_locked(c, class, p, &h, empty)) &&
+        bad->kind == 0) {
       *bad = pageheap_diagnose(p);
     }
     p = next;
   }
+  central_home_locked(c, &h, empty);
 }
 
-void central_return_batch(unsigned class, struct batch b,
-                          struct misuse *bad) {
+void central_return_batch(unsigned class, struct batch b, struct misuse *bad) {
   struct central *c = &centrals[class];
   struct list_node empty;
   list_init(&empty);
@@ -123,11 +159,13 @@ void central_return_slots(unsigned class, char *first, size_t count) {
   struct central *c = &centrals[class];
   struct list_node empty;
   list_init(&empty);
+  struct homing h = {NULL, 0, 0};
   lock_acquire(&c->lock);
   for (size_t i = 0; i < count; i++) {
     char *p = first + i * sizeclasses[class].object_bytes;
-    CHECK(central_return_object_locked(c, class, p, &empty));
+    CHECK(central_gather_locked(c, class, p, &h, &empty));
   }
+  central_home_locked(c, &h, &empty);
   lock_release(&c->lock);
   central_return_empty(&empty);
 }
@@ -169,7 +207,7 @@ void central_return_span(struct span *s) {
 
 size_t central_drain(bool all, struct misuse *bad) {
   size_t objects = 0;
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct central *c = &centrals[class];
     if (atomic_load_relaxed(&c->nwaiting) == 0) {
       continue;
@@ -235,7 +273,7 @@ static void central_check_class(unsigned class) {
 }
 
 bool central_check(void) {
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     central_check_class(class);
   }
   return true;

@@ -1,7 +1,12 @@
 /* mem/memstat.c -- see memstat.h. */
 #include "memstat.h"
 
+/* live_at_max is sampled when the peak has grown by this much, so that a
+ * growing heap does not sum all classes at every span. */
+enum { PEAK_STEP_SHIFT = 6, PEAK_STEP_BYTES_MIN = 1 << 16 };
+
 static struct alm_stats memstat_static;
+static uint64_t memstat_peak_sampled; /* heap_inuse then; relaxed */
 struct alm_stats *memstat = &memstat_static;
 
 void memstat_publish(unsigned size_class, uint64_t allocs, uint64_t frees) {
@@ -28,12 +33,26 @@ uint64_t memstat_live_bytes(void) {
   for (unsigned i = 0; i < ALM_CLASS_COUNT; i++) {
     struct alm_class_stats *c = &memstat->classes[i];
     allocated += atomic_load_relaxed(&c->alloc_bytes);
-    allocated += atomic_load_relaxed(&c->inherited) *
-                 atomic_load_relaxed(&c->object_bytes);
+    allocated += atomic_load_relaxed(&c->inherited_bytes);
     freed += atomic_load_relaxed(&c->free_bytes);
   }
   /* counters of different moments: free may be seen before its malloc */
   return allocated > freed ? allocated - freed : 0;
+}
+
+void memstat_sample_peak(uint64_t inuse, uint64_t more_live) {
+  uint64_t live = memstat_live_bytes() + more_live;
+  atomic_store_relaxed(&memstat_peak_sampled, inuse);
+  atomic_store_relaxed(&memstat->live_at_max, live < inuse ? live : inuse);
+}
+
+void memstat_inuse_grew(uint64_t inuse, uint64_t more_live) {
+  memstat_raise(&memstat->heap_inuse_max, inuse);
+  uint64_t sampled = atomic_load_relaxed(&memstat_peak_sampled);
+  if (inuse > sampled + (sampled >> PEAK_STEP_SHIFT) + PEAK_STEP_BYTES_MIN) {
+    /* racing threads sample neighbouring moments; either will do */
+    memstat_sample_peak(inuse, more_live);
+  }
 }
 
 void memstat_move(struct alm_stats *to) {
@@ -46,12 +65,13 @@ void memstat_restart(void) {
   for (unsigned i = 0; i < ALM_CLASS_COUNT; i++) {
     struct alm_class_stats *c = &s->classes[i];
     c->inherited += c->allocs - c->frees;
+    c->inherited_bytes += c->alloc_bytes - c->free_bytes;
     c->allocs = c->frees = c->alloc_bytes = c->free_bytes = 0;
     c->spans_max = c->spans;
   }
   s->heap_inuse_max = s->heap_inuse;
   s->heap_mapped_max = s->heap_mapped;
-  s->live_at_max = memstat_live_bytes();
+  memstat_sample_peak(s->heap_inuse, 0);
   s->released = s->realloc_inplace = s->realloc_moved = 0;
   s->realloc_remapped = 0;
   s->threads = 1;

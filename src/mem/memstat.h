@@ -25,7 +25,7 @@ ALM_INLINE void memstat_sub(uint64_t *counter, uint64_t n) {
   (void)atomic_sub_relaxed(counter, n);
 }
 
-/* A maximum. Callers hold the lock under which `now` changes. */
+/* A maximum; of two racing values the lower may be kept for a moment. */
 ALM_INLINE void memstat_raise(uint64_t *max, uint64_t now) {
   if (now > atomic_load_relaxed(max)) {
     atomic_store_relaxed(max, now);
@@ -39,6 +39,12 @@ ALM_INTERNAL void memstat_publish_large(bool is_free, uint64_t bytes);
 
 /* Bytes in live objects, as far as published. */
 ALM_INTERNAL uint64_t memstat_live_bytes(void);
+
+/* heap_inuse has grown to `inuse`, for an object of more_live bytes that is
+ * not published yet: keep the maximum and what was live then. */
+ALM_INTERNAL void memstat_inuse_grew(uint64_t inuse, uint64_t more_live);
+/* Take the sample of what is live at the peak now. */
+ALM_INTERNAL void memstat_sample_peak(uint64_t inuse, uint64_t more_live);
 
 /* Count on into `to`, which starts with what is counted so far. */
 ALM_INTERNAL void memstat_move(struct alm_stats *to);

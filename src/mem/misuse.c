@@ -24,7 +24,8 @@ void misuse_report(const char *call, const struct misuse *m) {
     diag_format(rest, room, "pointer was never allocated by almacen");
     break;
   case ALM_MISUSE_INTERIOR:
-    diag_format(rest, room, "pointer is %zu bytes inside a %zu-byte object at %p",
+    diag_format(rest, room,
+                "pointer is %zu bytes inside a %zu-byte object at %p",
                 (uintptr_t)m->pointer - m->object, m->object_bytes, object);
     break;
   case ALM_MISUSE_FREED:

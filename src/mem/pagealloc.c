@@ -185,8 +185,7 @@ static size_t pagealloc_mark_locked(size_t page, size_t npages) {
 }
 
 /* Make pages [page, page + npages) free. `released`: they read as zero. */
-static void pagealloc_unmark_locked(size_t page, size_t npages,
-                                    bool released) {
+static void pagealloc_unmark_locked(size_t page, size_t npages, bool released) {
   for (size_t at = page, left = npages; left > 0;) {
     struct chunk_bits *c = &pagealloc.chunks[at >> CHUNK_PAGES_SHIFT];
     size_t in = at % CHUNK_PAGES;
@@ -324,8 +323,7 @@ static void pagecache_fill(struct pagecache *cache) {
   lock_release(&pagealloc.lock);
 }
 
-struct page_run pagealloc_take_cached(struct pagecache *cache,
-                                      size_t npages) {
+struct page_run pagealloc_take_cached(struct pagecache *cache, size_t npages) {
   if (cache == NULL || npages > PAGECACHE_REQUEST_MAX) {
     return pagealloc_take(npages, 1);
   }

@@ -6,8 +6,8 @@
 /* Longest run of set bits strictly inside w (touching neither end) if it is
  * longer than `best`, else best. */
 static unsigned pagebits_inner_run(uint64_t w, unsigned best) {
-  w &= ~bits_low(bits_ctz(~w));           /* the run at the low end is   */
-  unsigned top = bits_clz(~w);            /* counted by the caller, and  */
+  w &= ~bits_low(bits_ctz(~w)); /* the run at the low end is   */
+  unsigned top = bits_clz(~w);  /* counted by the caller, and  */
   w &= top ? bits_low(64 - top) : ~(uint64_t)0; /* so is the high end's */
   if (bits_count(w) <= best) {
     return best;

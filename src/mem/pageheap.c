@@ -7,15 +7,11 @@
 
 /* Records by how many words of free bits they have room for. */
 static struct meta_pool pageheap_pools[] = {
-    {64, NULL}, /*  2 words: up to 128 slots                    */
-    {96, NULL}, /*  6 words: 24 and 32-byte objects             */
+    {64, NULL},  /*  2 words: up to 128 slots                    */
+    {96, NULL},  /*  6 words: 24 and 32-byte objects             */
     {112, NULL}, /* 8 words: 16-byte objects                    */
     {176, NULL}, /* 16 words: 8-byte objects                    */
 };
-
-/* Recompute live_at_max only when the peak has grown by this much more, so
- * that a growing heap does not sum all classes at every span. */
-enum { PEAK_STEP_SHIFT = 6, PEAK_STEP_BYTES_MIN = 1 << 17 };
 
 static struct meta_pool *pageheap_pool(unsigned class) {
   size_t words = (sizeclasses[class].nslots + 63u) / 64;
@@ -29,12 +25,7 @@ static struct meta_pool *pageheap_pool(unsigned class) {
 static void pageheap_count(unsigned class, size_t npages) {
   uint64_t bytes = (uint64_t)npages << PAGE_SHIFT;
   uint64_t now = atomic_add_relaxed(&memstat->heap_inuse, bytes) + bytes;
-  uint64_t max = atomic_load_relaxed(&memstat->heap_inuse_max);
-  if (now > max + (max >> PEAK_STEP_SHIFT) + PEAK_STEP_BYTES_MIN) {
-    /* racing threads write neighbouring values; either is a true moment */
-    atomic_store_relaxed(&memstat->heap_inuse_max, now);
-    atomic_store_relaxed(&memstat->live_at_max, memstat_live_bytes());
-  }
+  memstat_inuse_grew(now, class == 0 ? bytes : 0);
   struct alm_class_stats *c = &memstat->classes[class];
   uint64_t spans = atomic_add_relaxed(&c->spans, 1) + 1;
   memstat_raise(&c->spans_max, spans);
@@ -87,9 +78,8 @@ struct span *pageheap_take_large(size_t npages, size_t align_pages,
   if (s == NULL) {
     return NULL;
   }
-  struct page_run run = align_pages == 1
-                            ? pagealloc_take_cached(cache, npages)
-                            : pagealloc_take(npages, align_pages);
+  struct page_run run = align_pages == 1 ? pagealloc_take_cached(cache, npages)
+                                         : pagealloc_take(npages, align_pages);
   if (run.npages == 0) {
     meta_return(pageheap_pool(0), s);
     return NULL;

@@ -27,8 +27,7 @@ ALM_INTERNAL struct span *pageheap_take_span(unsigned class,
 ALM_INTERNAL void pageheap_return_span(struct span *s);
 
 /* A large object of npages; *is_zero tells whether it must be cleared. */
-ALM_INTERNAL struct span *pageheap_take_large(size_t npages,
-                                              size_t align_pages,
+ALM_INTERNAL struct span *pageheap_take_large(size_t npages, size_t align_pages,
                                               struct pagecache *cache,
                                               bool *is_zero);
 /* Change a large object's length where it is. False: the next pages are in

@@ -40,8 +40,8 @@ size_t scavenge_step(size_t keep_npages, uint64_t budget_ns) {
     if (run.npages == 0) {
       break;
     }
-    bool ok = os_release(arena_page_address(run.page),
-                         run.npages << PAGE_SHIFT);
+    bool ok =
+        os_release(arena_page_address(run.page), run.npages << PAGE_SHIFT);
     pagealloc_release_done(run, ok);
     if (!ok) {
       break; /* locked memory, say: the next step tries again */

@@ -33,9 +33,8 @@ ALM_INTERNAL_DATA const uint8_t sizeclass_lookup_128[249];
 /* The class for malloc: aligned to 16, to 8 when size <= 8.
  * size <= SMALL_BYTES_MAX. */
 ALM_INLINE unsigned sizeclass_for(size_t size) {
-  return likely(size <= 1024)
-             ? sizeclass_lookup_8[(size + 7) / 8]
-             : sizeclass_lookup_128[(size - 1024 + 127) / 128];
+  return likely(size <= 1024) ? sizeclass_lookup_8[(size + 7) / 8]
+                              : sizeclass_lookup_128[(size - 1024 + 127) / 128];
 }
 
 /* The smallest class of at least `size` bytes whose objects all lie at

@@ -9,7 +9,7 @@ void span_init(struct span *s, uintptr_t base, unsigned class, bool is_zero) {
   list_init(&s->link);
   s->nslots = sizeclasses[class].nslots;
   s->nfree = s->nslots;
-  s->class = (uint8_t)class;
+  s->class = (uint8_t) class;
   s->is_owned = false;
   s->is_fresh = is_zero;
   for (unsigned i = 0; i < span_nwords(s); i++) {
@@ -41,8 +41,8 @@ bool span_check(const struct span *s) {
   uint64_t last = atomic_load_relaxed(&s->free_bits[span_nwords(s) - 1]);
   CHECK(tail == 0 || (last & ~bits_low(tail)) == 0); /* [span.1] */
   if (!s->is_owned) {
-    CHECK_EQ(s->nfree, span_count_free(s));                  /* [span.3] */
-    CHECK((s->nfree > 0) == (s->link.next != &s->link));     /* [span.2] */
+    CHECK_EQ(s->nfree, span_count_free(s));              /* [span.3] */
+    CHECK((s->nfree > 0) == (s->link.next != &s->link)); /* [span.2] */
   } else {
     CHECK(s->link.next == &s->link);
   }

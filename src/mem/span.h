@@ -63,11 +63,10 @@ ALM_INLINE void span_unclaim(struct span *s, unsigned i, uint64_t bits) {
   (void)atomic_or_release(&s->free_bits[i], bits);
 }
 
-/* Return slot i. False: it was free already (nothing has changed). */
-ALM_INLINE bool span_return_slot(struct span *s, unsigned slot) {
-  uint64_t bit = (uint64_t)1 << (slot % 64);
+/* Return slots of word i that hold data. */
+ALM_INLINE void span_return(struct span *s, unsigned i, uint64_t bits) {
   atomic_store_relaxed(&s->is_fresh, false);
-  return !(atomic_or_release(&s->free_bits[slot / 64], bit) & bit);
+  (void)atomic_or_release(&s->free_bits[i], bits);
 }
 
 ALM_INTERNAL unsigned span_count_free(const struct span *s);

@@ -25,14 +25,15 @@ static void record_read_command(char *text, size_t size) {
   text[n] = '\0';
 }
 
-static struct alm_record *record_map(void *fixed) {
+static struct alm_record *record_map(void *fixed, enum os_file_failure *why) {
   char path[320];
-  bool exists = true;
   void *p = NULL;
-  for (unsigned n = 0; p == NULL && exists && n < IMAGES_MAX; n++) {
+  *why = OS_FILE_EXISTS;
+  for (unsigned n = 0; p == NULL && *why == OS_FILE_EXISTS && n < IMAGES_MAX;
+       n++) {
     diag_format(path, sizeof path, "%s/%u-%u.almrec", conf_text(CONF_record),
                 os_pid(), n);
-    p = os_file_map(path, sizeof *record, fixed, &exists);
+    p = os_file_map(path, sizeof *record, fixed, why);
   }
   return p;
 }
@@ -54,7 +55,11 @@ void record_open(void) {
   if (conf_text(CONF_record)[0] == '\0') {
     return;
   }
-  record = record_map(NULL);
+  enum os_file_failure why;
+  record = record_map(NULL, &why);
+  if (record == NULL && why == OS_FILE_NO_FOLDER) {
+    return; /* `almacen run` is over, its program lives on */
+  }
   if (record == NULL) {
     diag_line("option \"record\": no file can be created in %s",
               conf_text(CONF_record));
@@ -79,6 +84,9 @@ void record_close(void) {
     return;
   }
   record_update();
+  if (record->stats.heap_inuse == record->stats.heap_inuse_max) {
+    memstat_sample_peak(record->stats.heap_inuse, 0);
+  }
   record->end_ns = os_wall_ns();
   record->state = ALM_RECORD_EXITED;
 }
@@ -90,7 +98,8 @@ void record_reopen_in_child(void) {
   }
   struct alm_record inherited = *record;
   memset(inherited.magic, 0, sizeof inherited.magic);
-  bool ok = record_map(record) != NULL ||
+  enum os_file_failure why;
+  bool ok = record_map(record, &why) != NULL ||
             os_file_unmap_to_private(record, sizeof *record);
   CHECK(ok); /* replacing a mapping takes no memory */
   *record = inherited;

@@ -22,8 +22,8 @@ struct conf_row {
 
 static const struct conf_row conf_rows[CONF_COUNT] = {
 #define X(name, type, def, min, max, when, help)                               \
-  {#name, TYPE_##type, WHEN_##when, def, (uint64_t)(min), (uint64_t)(max),      \
-   help},
+  {#name,           TYPE_##type,     WHEN_##when, def,                         \
+   (uint64_t)(min), (uint64_t)(max), help},
     CONF_OPTIONS(X)
 #undef X
 };

@@ -17,19 +17,19 @@
 /* X(name, type, default, min, max, when, help); the type decides how text is
  * read: bool 0/1, count, bytes (K M G T suffixes, powers of 1024), ms. */
 #define CONF_OPTIONS(X)                                                        \
-  X(background, bool, "1", 0, 1, any,                                            \
+  X(background, bool, "1", 0, 1, any,                                          \
     "Return free memory to the OS from a background thread.")                  \
-  X(decay_ms, ms, "1400", 0, 3600000, any,                                       \
+  X(decay_ms, ms, "1400", 0, 3600000, any,                                     \
     "Time constant with which memory kept for reuse decays; 0 keeps none.")    \
-  X(fork_handlers, bool, "1", 0, 1, start,                                       \
+  X(fork_handlers, bool, "1", 0, 1, start,                                     \
     "Keep the allocator usable in the child of a threaded process.")           \
-  X(record, text, "", 0, 0, start,                                              \
+  X(record, text, "", 0, 0, start,                                             \
     "Directory in which each process leaves its account (almacen run).")       \
-  X(reserve, bytes, "16T", 16 * MIB, 16 * TIB, start,                       \
+  X(reserve, bytes, "16T", 16 * MIB, 16 * TIB, start,                          \
     "Address space to ask for; halved until the OS agrees.")                   \
-  X(scavtrace, bool, "0", 0, 1, any,                                             \
+  X(scavtrace, bool, "0", 0, 1, any,                                           \
     "Print a line whenever the background thread has returned memory.")        \
-  X(seed, count, "0", 0, UINT64_MAX, start,                                      \
+  X(seed, count, "0", 0, UINT64_MAX, start,                                    \
     "Fix the address of the heap for this number; 0 takes a random one.")
 
 enum conf_id {

@@ -32,7 +32,8 @@ struct lock {
   uint16_t subclass; /* order among locks of one rank; constant         */
 };
 
-#define LOCK_INIT(rank) {0, rank, 0}
+#define LOCK_INIT(rank)                                                        \
+  { 0, rank, 0 }
 
 ALM_INTERNAL void lock_acquire(struct lock *l);
 /* True: acquired. Never waits. */

@@ -72,10 +72,17 @@ ALM_INTERNAL bool sys_move(void *from, void *to, size_t bytes);
 
 /* ---- files ------------------------------------------------------------- */
 
+enum os_file_failure {
+  OS_FILE_OK,
+  OS_FILE_EXISTS,
+  OS_FILE_NO_FOLDER,
+  OS_FILE_REFUSED
+};
+
 /* Create `path` (which must not exist), `bytes` long, mapped shared; at
- * `fixed` when it is not NULL. NULL on failure. `exists` tells why. */
+ * `fixed` when it is not NULL. NULL on failure, *why tells the reason. */
 ALM_INTERNAL void *os_file_map(const char *path, size_t bytes, void *fixed,
-                               bool *exists);
+                               enum os_file_failure *why);
 /* Replace a shared mapping by private zeroes. */
 ALM_INTERNAL bool os_file_unmap_to_private(void *p, size_t bytes);
 /* Read up to size bytes of a file; returns how many, 0 on failure. */
@@ -83,9 +90,9 @@ ALM_INTERNAL size_t os_file_read(const char *path, char *text, size_t size);
 
 /* ---- time, processors, processes --------------------------------------- */
 
-ALM_INTERNAL uint64_t os_now_ns(void);      /* monotonic */
-ALM_INTERNAL uint64_t os_wall_ns(void);     /* CLOCK_REALTIME */
-ALM_INTERNAL uint64_t os_random(void);      /* 64 bits, for addresses */
+ALM_INTERNAL uint64_t os_now_ns(void);  /* monotonic */
+ALM_INTERNAL uint64_t os_wall_ns(void); /* CLOCK_REALTIME */
+ALM_INTERNAL uint64_t os_random(void);  /* 64 bits, for addresses */
 ALM_INTERNAL unsigned os_pid(void);
 ALM_INTERNAL unsigned os_parent_pid(void);
 ALM_INTERNAL void os_yield(void);

@@ -98,22 +98,30 @@ bool sys_move(void *from, void *to, size_t bytes) {
   return mremap(from, bytes, bytes, flags, to) == to;
 }
 
-void *os_file_map(const char *path, size_t bytes, void *fixed, bool *exists) {
+static enum os_file_failure linux_file_failure(int error) {
+  return error == EEXIST   ? OS_FILE_EXISTS
+         : error == ENOENT ? OS_FILE_NO_FOLDER
+                           : OS_FILE_REFUSED;
+}
+
+void *os_file_map(const char *path, size_t bytes, void *fixed,
+                  enum os_file_failure *why) {
   int saved = errno;
   void *p = NULL;
-  *exists = false;
-  int fd = os_fault_hit(OS_FILE)
-               ? -1
-               : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  *why = OS_FILE_REFUSED;
+  int fd = -1;
+  if (!os_fault_hit(OS_FILE)) {
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    *why = fd < 0 ? linux_file_failure(errno) : OS_FILE_REFUSED;
+  }
   if (fd >= 0) {
     if (ftruncate(fd, (off_t)bytes) == 0) {
       p = mmap(fixed, bytes, PROT_READ | PROT_WRITE,
                MAP_SHARED | (fixed ? MAP_FIXED : 0), fd, 0);
       p = p == MAP_FAILED ? NULL : p;
+      *why = p == NULL ? OS_FILE_REFUSED : OS_FILE_OK;
     }
     close(fd);
-  } else {
-    *exists = errno == EEXIST;
   }
   errno = saved;
   return p;
@@ -121,8 +129,7 @@ void *os_file_map(const char *path, size_t bytes, void *fixed, bool *exists) {
 
 bool os_file_unmap_to_private(void *p, size_t bytes) {
   int saved = errno;
-  bool ok =
-      linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
+  bool ok = linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
   errno = saved;
   return ok;
 }

@@ -62,8 +62,8 @@ bool os_ready(void *p, size_t bytes, const char *name) {
   int saved = errno;
   uintptr_t first = align_down((uintptr_t)p, os_mem.page_bytes);
   uintptr_t end = align_up((uintptr_t)p + bytes, os_mem.page_bytes);
-  bool ok = !os_fault_hit(OS_READY) &&
-            sys_ready((void *)first, end - first, name);
+  bool ok =
+      !os_fault_hit(OS_READY) && sys_ready((void *)first, end - first, name);
   errno = saved;
   return ok;
 }

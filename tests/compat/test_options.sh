@@ -6,8 +6,9 @@ need "$CC"
 need_almacen
 
 compile face face.c
-echo 'int main(void) { return 0; }' >nothing.c
-$CC -o nothing nothing.c || fail "cannot compile"
+printf '#include <stdlib.h>\nint main(void) { free(malloc(9)); return 0; }\n' \
+  >little.c
+$CC -fno-builtin -o little little.c || fail "cannot compile"
 
 # lines COUNT WORD ALMACEN-VALUE -- a run prints COUNT lines, each with WORD.
 lines() {
@@ -36,7 +37,7 @@ if [ -x "$command" ] && "$command" options >options 2>/dev/null; then
   awk '/bool|count|bytes|ms/ && $1 ~ /^[a-z_]+$/ {print $1}' options >names
   [ -s names ] || fail "'almacen options' lists no option with a number"
   while read -r option; do
-    ALMACEN=$option=banana preloaded 10 ./nothing >out 2>err
+    ALMACEN=$option=banana preloaded 10 ./little >out 2>err
     status=$?
     [ $status -eq 0 ] || fail "ALMACEN=$option=banana: $(ending $status)"
     if [ "$(wc -l <err)" -ne 1 ] || ! grep -q "^almacen: .*$option" err; then
