@@ -395,7 +395,7 @@ BENCHES = [
         "the same in two threads"),
     own("startup", "startup", "", "", "the floor: a tiny process, many times",
         repeat=(1000, 300)),
-    own("spike", "spike", "size=1G sleep=10", "size=256M sleep=5",
+    own("spike", "spike", "size=1G sleep=10", "size=256M sleep=10",
         "1 GiB by 8 threads, freed by another, all sleep", own_time=True),
     Bench("sqlite3", "SQL session in memory", 400000, 100000, run=run_sqlite,
           needs=("sqlite3",)),

@@ -41,12 +41,15 @@ ALM_COLD static void *almacen_nomem(void) {
   return NULL;
 }
 
-void *alm_malloc(size_t size) {
+/* The three hot ones are `inline` so that the malloc face, compiled in the
+ * same unit, holds their code instead of jumping to it. The declarations in
+ * the public header make these the external definitions too. */
+inline void *alm_malloc(size_t size) {
   void *p = alloc_malloc(size);
   return likely(p != NULL) ? p : almacen_nomem();
 }
 
-void *alm_calloc(size_t count, size_t size) {
+inline void *alm_calloc(size_t count, size_t size) {
   size_t bytes;
   if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
     return almacen_nomem();
@@ -55,7 +58,7 @@ void *alm_calloc(size_t count, size_t size) {
   return likely(p != NULL) ? p : almacen_nomem();
 }
 
-void alm_free(void *p) {
+inline void alm_free(void *p) {
   alloc_free(p, "free");
 }
 
