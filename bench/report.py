@@ -241,7 +241,8 @@ def verdict_geomean(results, summary, subject, key, name, limit):
   detail = f"{ratio:.2f} x {best}"
   if summary["left_out"]:
     detail += f"; without {', '.join(summary['left_out'])}"
-  return verdict(ratio <= limit, text, detail)
+  whole = all(results.cells[b, subject].ok for b in results.rows)
+  return verdict(ratio <= limit and whole, text, detail)
 
 
 def verdict_spike(results, subject):

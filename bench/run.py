@@ -8,10 +8,10 @@ HOW     Peers are found at run time. Every command runs under `launch`, which
         measures wall time, CPU of the process tree, and the peak RSS of its
         largest process. In each round every benchmark runs once with every
         library; the order of the libraries rotates.
-RESULT  Exit code 0: all runs succeeded. 1: a run failed, crashed, timed out
-        or printed something else than under the other libraries (the tables
-        say which). 2: bad arguments, or a library that cannot be measured.
-        3: only with --strict, a verdict is FAIL.
+RESULT  Exit code 0: all runs succeeded. 1: a run failed, crashed, timed out,
+        printed something else than under the other libraries (the tables say
+        which), or the session was interrupted. 2: bad arguments, or a library
+        that cannot be measured. 3: only with --strict, a verdict is FAIL.
 
 See README.md in this directory for what each benchmark measures.
 """
@@ -182,8 +182,13 @@ class Session:
          str(self.timeout), str(repeat), lib or "-", str(stdin),
          str(self.work / "stdout"), str(self.work / "stderr"),
          *map(str, argv)], env=self.env, cwd=self.work)
-    if wait:
+    try:
+      if wait:
+        process.wait()
+    except KeyboardInterrupt:
+      process.terminate()
       process.wait()
+      raise
     return process
 
   def result(self):
@@ -468,7 +473,7 @@ def say(args, text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run_all(session, benches, libs, args):
+def run_all(session, benches, libs, args, notes):
   runs, total = [], args.rounds * len(benches) * len(libs)
   try:
     for n in range(args.rounds):
@@ -483,9 +488,7 @@ def run_all(session, benches, libs, args):
           say(args, f"[{len(runs)}/{total}] round {n + 1} "
                     f"{bench.name:11} {lib.name:10} {result}")
   except KeyboardInterrupt:
-    say(args, "run.py: interrupted; reporting what there is")
-    runs.append({"bench": benches[0].name, "lib": libs[0].name, "round": 0,
-                 "ok": False, "error": "interrupted"})
+    notes.append(f"INTERRUPTED after {len(runs)} of {total} runs")
   return runs
 
 
@@ -563,10 +566,12 @@ def measure(args):
       trouble = probe(session, lib)
       if trouble:
         raise SystemExit(usage_error(f"{lib.name}: {lib.path}: {trouble}"))
-    runs = run_all(session, benches, libs, args)
+    runs = run_all(session, benches, libs, args, notes)
   facts["load_after"] = [round(x, 2) for x in os.getloadavg()]
+  total = args.rounds * len(benches) * len(libs)
   return {
-      "version": 1, "machine": facts, "quick": args.quick,
+      "version": 1, "complete": len(runs) == total,
+      "machine": facts, "quick": args.quick,
       "rounds": args.rounds, "subject": args.subject, "notes": notes,
       "tight": args.tight, "took_s": round(time.monotonic() - begin, 1),
       "libs": [{"name": lib.name, "path": lib.path and
@@ -595,7 +600,7 @@ def main(argv):
     args.markdown.write_text(text)
   if args.json:
     args.json.write_text(json.dumps(doc, indent=1) + "\n")
-  if any(not r["ok"] for r in doc["runs"]):
+  if not doc["complete"] or any(not r["ok"] for r in doc["runs"]):
     return 1
   if args.strict and any(not v["pass"] for v in doc["verdicts"]):
     return 3

@@ -149,18 +149,23 @@ static void alloc_free_without_cache(void *p, unsigned class) {
   struct misuse bad = {0, NULL, 0, 0, 0};
   struct cache *cache = process_shared_acquire();
   if (cache == NULL) {
-    central_return_slots(class, p, 1);
+    *(void **)p = NULL;
+    central_return_batch(class, (struct batch){p, 1}, &bad);
     memstat_publish(class, 0, 1);
-    return;
+  } else {
+    struct bin *bin = &cache->bins[class];
+    if (p == bin->list) {
+      bad = pageheap_diagnose(p);
+    } else {
+      *(void **)p = bin->list;
+      bin->list = p;
+      atomic_store_relaxed(&bin->frees, bin->frees + 1);
+      if (bin->frees == bin->frees_limit) {
+        cache_overflow(cache, class, &bad);
+      }
+    }
+    process_shared_release();
   }
-  struct bin *bin = &cache->bins[class];
-  *(void **)p = bin->list;
-  bin->list = p;
-  atomic_store_relaxed(&bin->frees, bin->frees + 1);
-  if (bin->frees == bin->frees_limit) {
-    cache_overflow(cache, class, &bad);
-  }
-  process_shared_release();
   if (bad.kind != 0) {
     misuse_report("free", &bad);
   }
@@ -204,9 +209,10 @@ size_t alloc_usable_size(const void *p, const char *call) {
 
 /* Move whole OS pages of a large object to a new one. */
 static bool alloc_remap(void *from, void *to, size_t bytes) {
-  if (bytes < REMAP_BYTES_MIN ||
+  size_t odd = ((uintptr_t)from | (uintptr_t)to | bytes) % os_page_bytes();
+  if (bytes < REMAP_BYTES_MIN || odd != 0 ||
       atomic_load_relaxed(&alloc_remaps) >= REMAPS_MAX ||
-      !os_move(from, to, align_up(bytes, os_page_bytes()))) {
+      !os_move(from, to, bytes)) {
     return false;
   }
   (void)atomic_add_relaxed(&alloc_remaps, 1);

@@ -164,6 +164,7 @@ size_t alm_release_memory(size_t keep) {
     return 0;
   }
   alm_thread_flush();
+  process_shared_flush(&bad);
   cache_trim_idle(&bad);
   central_drain(true, &bad);
   if (bad.kind != 0) {
@@ -209,5 +210,5 @@ bool alm_check(void) {
 void alm_stats_read(struct alm_stats *out) {
   process_start();
   cache_publish_all();
-  *out = *memstat;
+  memstat_copy(out);
 }

@@ -35,9 +35,12 @@ static struct {
   pthread_t thread; /* valid while RUNNING or STOPPING                     */
 } background;
 
-static bool background_should_run(void) {
-  return atomic_load_acquire(&background.state) != STOPPING &&
-         conf_number(CONF_background) != 0;
+static bool background_is_stopping(void) {
+  return atomic_load_acquire(&background.state) == STOPPING;
+}
+
+static bool background_is_wanted(void) {
+  return conf_number(CONF_background) != 0;
 }
 
 static uint64_t background_free_bytes(void) {
@@ -85,7 +88,7 @@ static void background_work(void) {
   unsigned quiet = 0;
   for (unsigned tick = 1; quiet <= 2 * IDLE_TICKS; tick++) {
     os_futex_wait(&background.state, RUNNING, TICK_NS);
-    if (!background_should_run()) {
+    if (background_is_stopping() || !background_is_wanted()) {
       return;
     }
     uint64_t now = os_now_ns();
@@ -97,11 +100,13 @@ static void background_work(void) {
 static void *background_main(void *unused) {
   (void)unused;
   (void)pthread_setname_np(pthread_self(), "almacen");
-  while (background_should_run()) {
+  while (!background_is_stopping()) {
     background_work();
     atomic_store_release(&background.wake, ASLEEP);
     atomic_fence(); /* pairs with the one in background_poke */
-    if (background_free_bytes() < START_BYTES && background_should_run()) {
+    bool may_rest =
+        background_free_bytes() < START_BYTES || !background_is_wanted();
+    if (may_rest && !background_is_stopping()) {
       os_futex_wait(&background.wake, ASLEEP, 0);
     }
     atomic_store_release(&background.wake, AWAKE);
@@ -134,7 +139,7 @@ static void background_start(void) {
 
 void background_poke(void) {
   if (likely(background_free_bytes() < START_BYTES) ||
-      conf_number(CONF_background) == 0) {
+      !background_is_wanted()) {
     return;
   }
   uint32_t state = atomic_load_relaxed(&background.state);

@@ -5,6 +5,7 @@
 #include "mem/arena.h"
 #include "mem/memstat.h"
 #include "mem/metaalloc.h"
+#include "mem/pageheap.h"
 #include "mem/scavenge.h"
 #include "obs/record.h"
 #include "os/conf.h"
@@ -18,7 +19,7 @@ ALM_TLS struct cache *thread_cache = (struct cache *)&cache_empty;
 enum { THREAD_NEW, THREAD_ATTACHED, THREAD_ENDED };
 static ALM_TLS unsigned char thread_state;
 
-enum { START_NEW, START_BUSY, START_DONE, START_FAILED };
+enum { START_NEW, START_BUSY, START_DONE };
 
 static struct {
   uint32_t start_state; /* CAS by the starter, then release / acquire      */
@@ -53,6 +54,7 @@ static void process_fork_prepare(void) {
   cache_fork_prepare();
   lock_acquire(&process.shared_lock);
   central_lock_all();
+  pageheap_fork_prepare();
   scavenge_fork_prepare();
   pagealloc_fork_prepare();
   meta_fork_prepare();
@@ -62,6 +64,7 @@ static void process_fork_release(bool in_child) {
   meta_fork_release(in_child);
   pagealloc_fork_release(in_child);
   scavenge_fork_release(in_child);
+  pageheap_fork_release(in_child);
   central_fork_release(in_child);
   if (in_child) {
     lock_reset_after_fork(&process.shared_lock);
@@ -119,7 +122,8 @@ static bool process_start_slow(void) {
     central_init();
     record_open();
   }
-  atomic_store_release(&process.start_state, ok ? START_DONE : START_FAILED);
+  /* a refusal may pass: the next call tries again */
+  atomic_store_release(&process.start_state, ok ? START_DONE : START_NEW);
   if (ok) {
     process_start_late();
   }
@@ -143,6 +147,7 @@ struct cache *process_thread_attach(void) {
   if (cache == NULL) {
     return NULL;
   }
+  memstat_add(&memstat->threads, 1);
   thread_cache = cache;
   thread_state = THREAD_ATTACHED;
   if (process.has_key) {
@@ -178,6 +183,14 @@ struct cache *process_shared_acquire(void) {
 }
 
 void process_shared_release(void) {
+  lock_release(&process.shared_lock);
+}
+
+void process_shared_flush(struct misuse *bad) {
+  lock_acquire(&process.shared_lock);
+  if (process.shared != NULL) {
+    cache_flush(process.shared, bad);
+  }
   lock_release(&process.shared_lock);
 }
 

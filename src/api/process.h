@@ -26,5 +26,7 @@ ALM_INTERNAL struct cache *process_thread_attach(void);
 /* The shared cache, locked; NULL when there is no memory for it. */
 ALM_INTERNAL struct cache *process_shared_acquire(void);
 ALM_INTERNAL void process_shared_release(void);
+/* Give back what the shared cache holds. */
+ALM_INTERNAL void process_shared_flush(struct misuse *bad);
 
 #endif

@@ -19,8 +19,13 @@ ALM_INLINE unsigned bits_clz(uint64_t w) {
   return w ? (unsigned)__builtin_clzll(w) : 64u;
 }
 
+/* Set bits. Written out, because the baseline x86-64 has no instruction for
+ * it and the compiler would call a function. */
 ALM_INLINE unsigned bits_count(uint64_t w) {
-  return (unsigned)__builtin_popcountll(w);
+  w -= (w >> 1) & 0x5555555555555555u;
+  w = (w & 0x3333333333333333u) + ((w >> 2) & 0x3333333333333333u);
+  w = (w + (w >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+  return (unsigned)((w * 0x0101010101010101u) >> 56);
 }
 
 /* The low n bits set, n <= 64. */

@@ -104,7 +104,9 @@ bool arena_init(void) {
     if (bytes < asked) {
       bytes = align_down(bytes - bytes / 8, CHUNK_BYTES);
     }
-    return arena_reserve(bytes);
+    if (arena_reserve(bytes)) {
+      return true;
+    }
   }
   return false;
 }

@@ -11,9 +11,6 @@
  * sleeps. */
 enum { RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
 
-/* Counters are published in steps, so that short runs do not cost atomics. */
-enum { PUBLISH_STEP = ALM_TORTURE ? 1 : 64 };
-
 /* How far a list may grow past a batch before it is looked at again. */
 enum { SLACK_MIN = 4 };
 
@@ -28,6 +25,12 @@ static struct {
               .pool = {sizeof(struct cache), NULL}};
 STATIC_CHECK(sizeof(struct cache) % 64 == 0);
 
+/* Counters are published in steps of two batches, so that short runs do not
+ * cost atomics. */
+static uint64_t cache_publish_step(unsigned class) {
+  return ALM_TORTURE ? 1 : 2 * central_batch_count(class);
+}
+
 static void cache_publish(struct cache *cache, unsigned class, uint64_t step) {
   const struct bin *bin = &cache->bins[class];
   struct reserve *r = &cache->reserves[class];
@@ -41,15 +44,15 @@ static void cache_publish(struct cache *cache, unsigned class, uint64_t step) {
   }
 }
 
-static size_t cache_run_left(const struct bin *bin) {
-  return (size_t)(bin->run_end - bin->run) / bin->object_bytes;
+static size_t cache_run_left(const struct bin *bin, unsigned class) {
+  return sizeclass_slot(class, (size_t)(bin->run_end - bin->run));
 }
 
 static size_t cache_list_length(const struct cache *cache, unsigned class) {
   const struct bin *bin = &cache->bins[class];
   uint64_t held =
       bin->frees - bin->allocs + cache->reserves[class].inflow; /* [cache.1] */
-  return (size_t)(held - cache_run_left(bin));
+  return (size_t)(held - cache_run_left(bin, class));
 }
 
 static void cache_set_limit(struct bin *bin, unsigned class, size_t length) {
@@ -137,7 +140,7 @@ bool cache_refill(struct cache *cache, unsigned class) {
   bool ok = true;
   lock_acquire(&cache->lock);
   cache->was_active = true;
-  cache_publish(cache, class, PUBLISH_STEP);
+  cache_publish(cache, class, cache_publish_step(class));
   if (r->spare.count > 0) {
     struct batch spare = r->spare;
     r->spare = (struct batch){NULL, 0};
@@ -166,7 +169,7 @@ void cache_overflow(struct cache *cache, unsigned class, struct misuse *bad) {
   struct reserve *r = &cache->reserves[class];
   lock_acquire(&cache->lock);
   cache->was_active = true;
-  cache_publish(cache, class, PUBLISH_STEP);
+  cache_publish(cache, class, cache_publish_step(class));
   size_t length = cache_list_length(cache, class);
   if (length < central_batch_count(class)) {
     cache_set_limit(&cache->bins[class], class, length);
@@ -264,7 +267,7 @@ static void cache_flush_locked(struct cache *cache, struct misuse *bad) {
     if (bin->list != NULL) {
       central_return_batch(class, cache_detach(cache, class), bad);
     }
-    size_t left = cache_run_left(bin);
+    size_t left = cache_run_left(bin, class);
     if (left > 0) {
       central_return_slots(class, bin->run, left);
       bin->run = bin->run_end;
@@ -293,7 +296,6 @@ struct cache *cache_create(void) {
     bin->magic = sizeclasses[class].magic;
     cache_set_limit(bin, class, 0);
   }
-  memstat_add(&memstat->threads, 1);
   lock_acquire(&registry.lock);
   list_push_back(&registry.caches, &cache->link);
   lock_release(&registry.lock);

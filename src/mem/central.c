@@ -6,24 +6,29 @@
 #include "pageheap.h"
 
 /* Batches that wait per class; 4 is two threads out of step by two. */
-enum { WAITING_MAX = 4 };
+enum { WAITING_MAX = 2 };
 
 struct central {
   struct lock lock;
   struct list_node partial;          /* [central.1]                       */
   struct batch waiting[WAITING_MAX]; /* oldest first                      */
   unsigned nwaiting;
-  bool was_taken_from; /* since the last central_drain                     */
+  unsigned batch_count; /* constant                                         */
+  bool was_taken_from;  /* since the last central_drain                     */
 } ALM_CACHE_ALIGNED;
 
 static struct central centrals[SIZECLASS_COUNT];
 
 unsigned central_batch_count(unsigned class) {
-  return (unsigned)max_size(
-      min_size(BATCH_BYTES / sizeclasses[class].object_bytes, 256), 2);
+  return centrals[class].batch_count;
 }
 
 void central_init(void) {
+  for (unsigned i = 1; i < SIZECLASS_COUNT; i++) {
+    size_t count = BATCH_BYTES / sizeclasses[i].object_bytes;
+    centrals[i].batch_count =
+        (unsigned)max_size(min_size(count, BATCH_COUNT_MAX), 2);
+  }
   for (unsigned i = 0; i < SIZECLASS_COUNT; i++) {
     centrals[i].lock = (struct lock){0, RANK_CENTRAL, (uint16_t)i};
     list_init(&centrals[i].partial);
@@ -93,16 +98,17 @@ static bool central_gather_locked(struct central *c, unsigned class, void *p,
     }
     h->span = s;
   }
-  size_t offset = (uintptr_t)p - s->base;
-  unsigned slot = sizeclass_slot(class, offset);
+  uint32_t magic = sizeclasses[class].magic;
+  uint64_t product = (uint64_t)((uintptr_t)p - s->base) * magic;
+  unsigned slot = (unsigned)(product >> 32);
   if (slot / 64 != h->word) {
     central_home_locked(c, h, empty);
     h->word = slot / 64;
   }
   uint64_t bit = (uint64_t)1 << (slot % 64);
-  uint64_t taken = h->bits | atomic_load_relaxed(&s->free_bits[slot / 64]);
-  if (unlikely(slot >= s->nslots || (taken & bit) ||
-               !sizeclass_is_slot_start(sizeclasses[class].magic, offset))) {
+  bool is_object = slot < s->nslots && (uint32_t)product < magic;
+  if (unlikely(!is_object) || unlikely(h->bits & bit) ||
+      unlikely(atomic_load_relaxed(&s->free_bits[slot / 64]) & bit)) {
     return false;
   }
   h->bits |= bit;
@@ -123,14 +129,12 @@ static void central_spill_locked(struct central *c, unsigned class,
                                  struct misuse *bad) {
   struct homing h = {NULL, 0, 0};
   void *p = b.head;
-  for (size_t i = 0; i < b.count; i++) {
-    void *next = *(void **)p;
-    __builtin_prefetch(next);
-    if (unlikely(!central_gather_locked(c, class, p, &h, empty)) &&
-        bad->kind == 0) {
+  for (size_t i = 0; i < b.count; i++, p = *(void **)p) {
+    if (unlikely(!central_gather_locked(c, class, p, &h, empty))) {
+      /* The chain is damaged from here on: what follows is lost. */
       *bad = pageheap_diagnose(p);
+      break;
     }
-    p = next;
   }
   central_home_locked(c, &h, empty);
 }

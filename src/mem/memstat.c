@@ -28,6 +28,12 @@ void memstat_publish_large(bool is_free, uint64_t bytes) {
   memstat_add(is_free ? &c->free_bytes : &c->alloc_bytes, bytes);
 }
 
+/* a - b, or 0: counters of different moments or threads, where a free may be
+ * seen without its malloc. */
+static uint64_t memstat_above(uint64_t a, uint64_t b) {
+  return a > b ? a - b : 0;
+}
+
 uint64_t memstat_live_bytes(void) {
   uint64_t allocated = 0, freed = 0;
   for (unsigned i = 0; i < ALM_CLASS_COUNT; i++) {
@@ -36,8 +42,7 @@ uint64_t memstat_live_bytes(void) {
     allocated += atomic_load_relaxed(&c->inherited_bytes);
     freed += atomic_load_relaxed(&c->free_bytes);
   }
-  /* counters of different moments: free may be seen before its malloc */
-  return allocated > freed ? allocated - freed : 0;
+  return memstat_above(allocated, freed);
 }
 
 void memstat_sample_peak(uint64_t inuse, uint64_t more_live) {
@@ -55,6 +60,14 @@ void memstat_inuse_grew(uint64_t inuse, uint64_t more_live) {
   }
 }
 
+void memstat_copy(struct alm_stats *out) {
+  const uint64_t *from = (const uint64_t *)(const void *)memstat;
+  uint64_t *to = (uint64_t *)(void *)out;
+  for (size_t i = 0; i < sizeof *out / sizeof *to; i++) {
+    to[i] = atomic_load_relaxed(&from[i]);
+  }
+}
+
 void memstat_move(struct alm_stats *to) {
   *to = *memstat;
   memstat = to;
@@ -64,8 +77,9 @@ void memstat_restart(void) {
   struct alm_stats *s = memstat;
   for (unsigned i = 0; i < ALM_CLASS_COUNT; i++) {
     struct alm_class_stats *c = &s->classes[i];
-    c->inherited += c->allocs - c->frees;
-    c->inherited_bytes += c->alloc_bytes - c->free_bytes;
+    c->inherited = memstat_above(c->inherited + c->allocs, c->frees);
+    c->inherited_bytes =
+        memstat_above(c->inherited_bytes + c->alloc_bytes, c->free_bytes);
     c->allocs = c->frees = c->alloc_bytes = c->free_bytes = 0;
     c->spans_max = c->spans;
   }
@@ -76,3 +90,5 @@ void memstat_restart(void) {
   s->realloc_remapped = 0;
   s->threads = 1;
 }
+
+STATIC_CHECK(sizeof(struct alm_stats) % sizeof(uint64_t) == 0);

@@ -46,6 +46,9 @@ ALM_INTERNAL void memstat_inuse_grew(uint64_t inuse, uint64_t more_live);
 /* Take the sample of what is live at the peak now. */
 ALM_INTERNAL void memstat_sample_peak(uint64_t inuse, uint64_t more_live);
 
+/* All numbers as they are now. */
+ALM_INTERNAL void memstat_copy(struct alm_stats *out);
+
 /* Count on into `to`, which starts with what is counted so far. */
 ALM_INTERNAL void memstat_move(struct alm_stats *to);
 

@@ -402,6 +402,9 @@ size_t pagealloc_npages_free(void) {
 }
 
 static void pagealloc_check_levels(void) {
+  if (heap_map.npages == 0) {
+    return; /* the tables are not ready yet */
+  }
   for (int level = LEAF - 1; level >= 0; level--) {
     size_t entries = (heap_map.npages >> level_shift[level]) + 1;
     for (size_t i = 0; i < entries; i++) {

@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "memstat.h"
 #include "metaalloc.h"
+#include "os/lock.h"
 
 /* Records by how many words of free bits they have room for. */
 static struct meta_pool pageheap_pools[] = {
@@ -12,6 +13,8 @@ static struct meta_pool pageheap_pools[] = {
     {112, NULL}, /* 8 words: 16-byte objects                    */
     {176, NULL}, /* 16 words: 8-byte objects                    */
 };
+
+static struct lock pageheap_lock = LOCK_INIT(RANK_MAPS);
 
 static struct meta_pool *pageheap_pool(unsigned class) {
   size_t words = (sizeclasses[class].nslots + 63u) / 64;
@@ -22,18 +25,44 @@ static struct meta_pool *pageheap_pool(unsigned class) {
   return pool;
 }
 
-static void pageheap_count(unsigned class, size_t npages) {
-  uint64_t bytes = (uint64_t)npages << PAGE_SHIFT;
-  uint64_t now = atomic_add_relaxed(&memstat->heap_inuse, bytes) + bytes;
-  memstat_inuse_grew(now, class == 0 ? bytes : 0);
-  struct alm_class_stats *c = &memstat->classes[class];
-  uint64_t spans = atomic_add_relaxed(&c->spans, 1) + 1;
-  memstat_raise(&c->spans_max, spans);
+/* Grow (or with a negative step shrink) a gauge that only we write. */
+static uint64_t pageheap_add_locked(uint64_t *gauge, int64_t step) {
+  uint64_t now = atomic_load_relaxed(gauge) + (uint64_t)step;
+  atomic_store_relaxed(gauge, now);
+  return now;
 }
 
-static void pageheap_uncount(unsigned class, size_t npages) {
-  memstat_sub(&memstat->heap_inuse, (uint64_t)npages << PAGE_SHIFT);
-  memstat_sub(&memstat->classes[class].spans, 1);
+/* Put the span in the maps and the account. [pageheap.1] */
+static void pageheap_publish(struct span *s) {
+  size_t page = arena_page_of((void *)s->base);
+  unsigned class = s->class;
+  struct alm_class_stats *c = &memstat->classes[class];
+  int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
+  lock_acquire(&pageheap_lock);
+  atomic_store_release(&heap_map.spans[page], s);
+  for (size_t i = 0; class != 0 && i < s->npages; i++) {
+    atomic_store_relaxed(&heap_map.tags[page + i], PAGE_TAG(class, i));
+    atomic_store_release(&heap_map.spans[page + i], s);
+  }
+  uint64_t inuse = pageheap_add_locked(&memstat->heap_inuse, bytes);
+  memstat_inuse_grew(inuse, class == 0 ? (uint64_t)bytes : 0);
+  memstat_raise(&c->spans_max, pageheap_add_locked(&c->spans, 1));
+  lock_release(&pageheap_lock);
+}
+
+static void pageheap_unpublish(struct span *s) {
+  size_t page = arena_page_of((void *)s->base);
+  unsigned class = s->class;
+  lock_acquire(&pageheap_lock);
+  atomic_store_relaxed(&heap_map.spans[page], NULL);
+  for (size_t i = 0; class != 0 && i < s->npages; i++) {
+    atomic_store_relaxed(&heap_map.tags[page + i], 0);
+    atomic_store_relaxed(&heap_map.spans[page + i], NULL);
+  }
+  int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
+  (void)pageheap_add_locked(&memstat->heap_inuse, -bytes);
+  (void)pageheap_add_locked(&memstat->classes[class].spans, -1);
+  lock_release(&pageheap_lock);
 }
 
 struct span *pageheap_take_span(unsigned class, struct pagecache *cache) {
@@ -48,13 +77,8 @@ struct span *pageheap_take_span(unsigned class, struct pagecache *cache) {
     meta_return(pool, s);
     return NULL;
   }
-  uintptr_t base = (uintptr_t)arena_page_address(run.page);
-  span_init(s, base, class, run.is_zero);
-  for (size_t i = 0; i < npages; i++) {
-    atomic_store_relaxed(&heap_map.tags[run.page + i], PAGE_TAG(class, i));
-    atomic_store_release(&heap_map.spans[run.page + i], s);
-  }
-  pageheap_count(class, npages);
+  span_init(s, (uintptr_t)arena_page_address(run.page), class, run.is_zero);
+  pageheap_publish(s);
   return s;
 }
 
@@ -62,12 +86,7 @@ void pageheap_return_span(struct span *s) {
   size_t page = arena_page_of((void *)s->base);
   size_t npages = s->npages;
   unsigned class = s->class;
-  size_t mapped = class == 0 ? 1 : npages; /* [pageheap.1] */
-  for (size_t i = 0; i < mapped; i++) {
-    atomic_store_relaxed(&heap_map.tags[page + i], 0);
-    atomic_store_relaxed(&heap_map.spans[page + i], NULL);
-  }
-  pageheap_uncount(class, npages);
+  pageheap_unpublish(s);
   meta_return(pageheap_pool(class), s);
   pagealloc_return(page, npages);
 }
@@ -89,24 +108,25 @@ struct span *pageheap_take_large(size_t npages, size_t align_pages,
   s->nslots = 1;
   s->nfree = 0;
   *is_zero = run.is_zero;
-  atomic_store_release(&heap_map.spans[run.page], s);
-  pageheap_count(0, npages);
+  pageheap_publish(s);
   return s;
 }
 
 bool pageheap_resize_large(struct span *s, size_t npages) {
   size_t page = arena_page_of((void *)s->base);
   size_t old = s->npages;
-  if (npages > old) {
-    if (pagealloc_take_at(page + old, npages - old).npages == 0) {
-      return false;
-    }
-    memstat_add(&memstat->heap_inuse, (uint64_t)(npages - old) << PAGE_SHIFT);
-  } else if (npages < old) {
-    memstat_sub(&memstat->heap_inuse, (uint64_t)(old - npages) << PAGE_SHIFT);
+  if (npages > old && pagealloc_take_at(page + old, npages - old).npages == 0) {
+    return false;
+  }
+  int64_t step = ((int64_t)npages - (int64_t)old) * (int64_t)PAGE_BYTES;
+  lock_acquire(&pageheap_lock);
+  s->npages = npages;
+  uint64_t inuse = pageheap_add_locked(&memstat->heap_inuse, step);
+  memstat_inuse_grew(inuse, step > 0 ? (uint64_t)step : 0);
+  lock_release(&pageheap_lock);
+  if (npages < old) {
     pagealloc_return(page + npages, old - npages);
   }
-  s->npages = npages;
   return true;
 }
 
@@ -154,6 +174,7 @@ static void pageheap_check_maps(const struct span *s, size_t page) {
 bool pageheap_check(void) {
   size_t npages = atomic_load_acquire(&heap_map.npages);
   uint64_t inuse = 0;
+  lock_acquire(&pageheap_lock);
   for (size_t page = 0; page < npages;) {
     struct span *s = atomic_load_acquire(&heap_map.spans[page]);
     if (s == NULL) {
@@ -168,5 +189,18 @@ bool pageheap_check(void) {
     page += s->npages;
   }
   CHECK_EQ(inuse, atomic_load_relaxed(&memstat->heap_inuse));
+  lock_release(&pageheap_lock);
   return true;
+}
+
+void pageheap_fork_prepare(void) {
+  lock_acquire(&pageheap_lock);
+}
+
+void pageheap_fork_release(bool in_child) {
+  if (in_child) {
+    lock_reset_after_fork(&pageheap_lock);
+  } else {
+    lock_release(&pageheap_lock);
+  }
 }

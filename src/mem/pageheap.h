@@ -8,7 +8,8 @@
  *                no page has a tag. Free pages have neither.
  * ORDER   spans are stored with release after all their fields; readers
  *         load with acquire (span_of).
- * LOCKS   none held here; pagealloc and metaalloc lock inside.
+ * LOCKS   RANK_MAPS, inside, for a change of the maps together with the
+ *         account; pagealloc and metaalloc lock inside too.
  * SOURCE  Go mheap.go.
  */
 #ifndef ALM_MEM_PAGEHEAP_H
@@ -45,8 +46,10 @@ ALM_INLINE struct span *pageheap_span_at(const void *p) {
  * the maps tell. Walks back over a large object's pages. */
 ALM_INTERNAL struct misuse pageheap_diagnose(const void *p);
 
-/* Every span in the maps and every tag. No thread may be taking or returning
- * a span meanwhile. */
+/* Every span in the maps and every tag. The caller holds all centrals. */
 ALM_INTERNAL bool pageheap_check(void);
+
+ALM_INTERNAL void pageheap_fork_prepare(void);
+ALM_INTERNAL void pageheap_fork_release(bool in_child);
 
 #endif

@@ -19,14 +19,11 @@ uint64_t scavenge_goal_step(struct scavenge_goal *goal, uint64_t used_bytes,
     goal->peak_bytes = used_bytes;
     return 0;
   }
-  /* exp(-t/d) as d / (d + t): never overshoots, and needs no libm. In KiB,
-   * so that the product stays below 2^64 for a day and a terabyte. */
-  uint64_t above_kib = (goal->peak_bytes - used_bytes) / 1024;
-  uint64_t elapsed_us = elapsed_ns / 1000, decay_us = decay_ns / 1000;
-  uint64_t sum_us = decay_us + elapsed_us;
-  above_kib = sum_us == 0 ? 0 : above_kib * decay_us / sum_us;
-  goal->peak_bytes = used_bytes + above_kib * 1024;
-  return above_kib * 1024;
+  /* exp(-t/d) as d / (d + t): never overshoots, and needs no libm. */
+  unsigned __int128 above = goal->peak_bytes - used_bytes;
+  above = above * decay_ns / ((unsigned __int128)decay_ns + elapsed_ns);
+  goal->peak_bytes = used_bytes + (uint64_t)above;
+  return (uint64_t)above;
 }
 
 size_t scavenge_step(size_t keep_npages, uint64_t budget_ns) {

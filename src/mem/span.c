@@ -41,8 +41,10 @@ bool span_check(const struct span *s) {
   uint64_t last = atomic_load_relaxed(&s->free_bits[span_nwords(s) - 1]);
   CHECK(tail == 0 || (last & ~bits_low(tail)) == 0); /* [span.1] */
   if (!s->is_owned) {
-    CHECK_EQ(s->nfree, span_count_free(s));              /* [span.3] */
-    CHECK((s->nfree > 0) == (s->link.next != &s->link)); /* [span.2] */
+    CHECK_EQ(s->nfree, span_count_free(s)); /* [span.3] */
+    bool is_listed = s->link.next != &s->link;
+    bool is_leaving = s->nfree == s->nslots;          /* for the page heap */
+    CHECK(is_leaving || (s->nfree > 0) == is_listed); /* [span.2] */
   } else {
     CHECK(s->link.next == &s->link);
   }
