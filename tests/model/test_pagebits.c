@@ -95,7 +95,7 @@ static void random_chunks_agree_with_loops(void **state) {
   (void)state;
   struct rng r = {seed_take()};
   struct chunk_bits c;
-  size_t count = rounds(16000);
+  size_t count = rounds(60000);
   for (size_t i = 0; i < count; i++) {
     static const unsigned longest[] = {1, 3, 20, 70, 200, 512};
     fill_runs(&c, &r, longest[i % 6]);
