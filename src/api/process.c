@@ -85,13 +85,6 @@ static void process_fork_child(void) {
   record_reopen_in_child();
 }
 
-static void process_fill_stats(void) {
-  for (unsigned i = 1; i < SIZECLASS_COUNT; i++) {
-    struct alm_class_stats *c = &memstat->classes[i];
-    c->object_bytes = sizeclasses[i].object_bytes;
-    c->span_bytes = (uint64_t)sizeclasses[i].npages << PAGE_SHIFT;
-  }
-}
 STATIC_CHECK(SIZECLASS_COUNT == ALM_CLASS_COUNT);
 
 /* What may allocate itself, and therefore comes after START_DONE. */
@@ -115,7 +108,6 @@ static bool process_start_slow(void) {
   int saved = errno;
   os_init();
   conf_init();
-  process_fill_stats();
   bool ok = arena_init();
   if (ok) {
     pagealloc_init();

@@ -54,15 +54,27 @@ static void *arena_hint(void) {
   return (void *)(TIB + ((n >> 20) % (64 * TIB / ARENA_BYTES)) * ARENA_BYTES);
 }
 
+/* The three upper levels are small and neighbours: one call for all. */
+static bool arena_ready_upper_levels(size_t npages) {
+  char *first = arena.tables[ARENA_SUMMARY_0].base;
+  char *end = arena.tables[ARENA_SUMMARY_3].base;
+  for (int i = ARENA_SUMMARY_0; i < ARENA_SUMMARY_3; i++) {
+    struct table *t = &arena.tables[i];
+    t->ready_bytes = align_up(arena_table_bytes(t, npages), os_page_bytes());
+  }
+  return os_ready(first, (size_t)(end - first));
+}
+
 /* Reserve `bytes` for the region with its tables, or nothing. */
 static bool arena_reserve(size_t bytes) {
   size_t npages = bytes >> PAGE_SHIFT;
   size_t align = bytes >= GIB ? ARENA_BYTES : CHUNK_BYTES;
-  char *tables = os_reserve(NULL, arena_tables_bytes(npages));
+  char *tables =
+      os_reserve(NULL, arena_tables_bytes(npages), "almacen: page tables");
   if (tables == NULL) {
     return false;
   }
-  char *region = os_reserve(arena_hint(), bytes + align);
+  char *region = os_reserve(arena_hint(), bytes + align, "almacen: heap");
   if (region == NULL) {
     os_unreserve(tables, arena_tables_bytes(npages));
     return false;
@@ -74,6 +86,11 @@ static bool arena_reserve(size_t bytes) {
     t->base = tables;
     tables += align_up(arena_table_bytes(t, npages), os_page_bytes());
   }
+  if (!arena_ready_upper_levels(npages)) {
+    os_unreserve(arena.tables[0].base, arena_tables_bytes(npages));
+    os_unreserve(region, bytes + align);
+    return false;
+  }
   heap_map.tags = arena_table(ARENA_TAGS);
   heap_map.spans = arena_table(ARENA_SPANS);
   memstat->reserved = bytes;
@@ -82,29 +99,31 @@ static bool arena_reserve(size_t bytes) {
 
 /* Try `bytes`, leaving nothing reserved. */
 static bool arena_could_reserve(size_t bytes) {
-  void *p = os_reserve(NULL, bytes);
+  void *p = os_reserve(NULL, bytes, "almacen: probe");
   if (p != NULL) {
     os_unreserve(p, bytes);
   }
   return p != NULL;
 }
 
+/* Under a tight `ulimit -v` take more than a power of two, and leave the
+ * program an eighth for its stacks and libraries. */
+static size_t arena_fit(size_t bytes) {
+  if (arena_could_reserve(bytes + bytes / 2)) {
+    bytes += bytes / 2;
+  }
+  return align_down(bytes - bytes / 8, CHUNK_BYTES);
+}
+
 bool arena_init(void) {
   size_t asked = align_down(conf_number(CONF_reserve), CHUNK_BYTES);
-  for (size_t bytes = asked; bytes >= 4 * MIB; bytes /= 2) {
-    bytes = align_down(bytes, CHUNK_BYTES);
-    if (!arena_could_reserve(bytes + arena_tables_bytes(bytes >> PAGE_SHIFT))) {
-      continue;
-    }
-    /* Under a tight `ulimit -v` take more than a power of two, and leave the
-     * program an eighth for its stacks and libraries. */
-    if (bytes < asked && arena_could_reserve(bytes + bytes / 2)) {
-      bytes += bytes / 2;
-    }
-    if (bytes < asked) {
-      bytes = align_down(bytes - bytes / 8, CHUNK_BYTES);
-    }
-    if (arena_reserve(bytes)) {
+  if (arena_reserve(asked)) {
+    return true;
+  }
+  for (size_t bytes = asked / 2; bytes >= 4 * MIB; bytes /= 2) {
+    size_t tables = arena_tables_bytes(bytes >> PAGE_SHIFT);
+    if (arena_could_reserve(bytes + tables) &&
+        arena_reserve(arena_fit(bytes))) {
       return true;
     }
   }
@@ -124,8 +143,7 @@ static bool arena_table_extend(struct table *t, size_t npages) {
   if (bytes <= t->ready_bytes) {
     return true;
   }
-  if (!os_ready(t->base + t->ready_bytes, bytes - t->ready_bytes,
-                "almacen: page tables")) {
+  if (!os_ready(t->base + t->ready_bytes, bytes - t->ready_bytes)) {
     return false;
   }
   t->ready_bytes = bytes;
@@ -144,8 +162,7 @@ bool arena_extend(size_t npages) {
     }
   }
   size_t grown = npages - heap_map.npages;
-  if (!os_ready(arena_page_address(heap_map.npages), grown << PAGE_SHIFT,
-                "almacen: heap")) {
+  if (!os_ready(arena_page_address(heap_map.npages), grown << PAGE_SHIFT)) {
     return false;
   }
   atomic_store_release(&heap_map.npages, npages); /* pairs: arena_contains */

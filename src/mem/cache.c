@@ -7,6 +7,8 @@
 #include "os/os.h"
 #include "pageheap.h"
 
+#include <string.h>
+
 /* A run is at most this long, because nobody can take it from a thread that
  * sleeps. */
 enum { RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
@@ -288,7 +290,7 @@ struct cache *cache_create(void) {
   if (cache == NULL) {
     return NULL;
   }
-  *cache = cache_empty;
+  memset(cache, 0, sizeof *cache);
   cache->lock = (struct lock)LOCK_INIT(RANK_CACHE);
   for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct bin *bin = &cache->bins[class];

@@ -12,10 +12,11 @@ struct central {
   struct lock lock;
   struct list_node partial;          /* [central.1]                       */
   struct batch waiting[WAITING_MAX]; /* oldest first                      */
-  unsigned nwaiting;
-  unsigned batch_count; /* constant                                         */
+  uint8_t nwaiting;
+  uint16_t batch_count; /* constant                                         */
   bool was_taken_from;  /* since the last central_drain                     */
 } ALM_CACHE_ALIGNED;
+STATIC_CHECK(sizeof(struct central) == 64);
 
 static struct central centrals[SIZECLASS_COUNT];
 
@@ -27,7 +28,7 @@ void central_init(void) {
   for (unsigned i = 1; i < SIZECLASS_COUNT; i++) {
     size_t count = BATCH_BYTES / sizeclasses[i].object_bytes;
     centrals[i].batch_count =
-        (unsigned)max_size(min_size(count, BATCH_COUNT_MAX), 2);
+        (uint16_t)max_size(min_size(count, BATCH_COUNT_MAX), 2);
   }
   for (unsigned i = 0; i < SIZECLASS_COUNT; i++) {
     centrals[i].lock = (struct lock){0, RANK_CENTRAL, (uint16_t)i};

@@ -19,13 +19,14 @@ enum { LEAF = PAGEALLOC_LEVELS - 1, SUMMARY_BITS = 21 };
 
 static struct {
   struct lock lock;
+  unsigned root; /* [pagealloc.4] */
   struct chunk_bits *chunks;
   uint64_t *levels[PAGEALLOC_LEVELS];
   size_t search;          /* [pagealloc.2]                                */
   size_t release_search;  /* no chunk at or above holds releasable pages  */
   size_t npages_resident; /* [pagealloc.3]                                */
   size_t npages_free;     /* resident and free, outside threads' caches   */
-} pagealloc = {.lock = LOCK_INIT(RANK_PAGEHEAP)};
+} pagealloc = {.lock = LOCK_INIT(RANK_PAGEHEAP), .root = LEAF};
 
 static uint64_t summary_pack(struct summary s) {
   if (s.max == (uint32_t)1 << SUMMARY_BITS) {
@@ -62,6 +63,19 @@ static struct summary summary_merge(const uint64_t *eight, unsigned shift) {
   return all;
 }
 
+/* Recompute entries [first, last] of a level from the one below. True: one
+ * of them changed. */
+static bool pagealloc_merge_locked(unsigned level, size_t first, size_t last) {
+  bool changed = false;
+  for (size_t i = first; i <= last; i++) {
+    const uint64_t *eight = &pagealloc.levels[level + 1][i * 8];
+    uint64_t w = summary_pack(summary_merge(eight, level_shift[level + 1]));
+    changed |= w != pagealloc.levels[level][i];
+    pagealloc.levels[level][i] = w;
+  }
+  return changed;
+}
+
 /* Recompute all summaries over [page, page + npages). */
 static void pagealloc_update_locked(size_t page, size_t npages) {
   size_t first = page >> CHUNK_PAGES_SHIFT;
@@ -72,16 +86,25 @@ static void pagealloc_update_locked(size_t page, size_t npages) {
     changed |= w != pagealloc.levels[LEAF][i];
     pagealloc.levels[LEAF][i] = w;
   }
-  for (int level = LEAF - 1; level >= 0 && changed; level--) {
-    changed = false;
+  for (unsigned level = LEAF; level > pagealloc.root && changed;) {
+    level--;
     first /= 8;
     last /= 8;
-    for (size_t i = first; i <= last; i++) {
-      const uint64_t *eight = &pagealloc.levels[level + 1][i * 8];
-      uint64_t w = summary_pack(summary_merge(eight, level_shift[level + 1]));
-      changed |= w != pagealloc.levels[level][i];
-      pagealloc.levels[level][i] = w;
-    }
+    changed = pagealloc_merge_locked(level, first, last);
+  }
+}
+
+static size_t pagealloc_entries(unsigned level) {
+  size_t whole = (size_t)1 << level_shift[level];
+  return (heap_map.npages + whole - 1) >> level_shift[level];
+}
+
+/* The heap has grown: keep the root at a level of at most eight entries. */
+static void pagealloc_raise_root_locked(void) {
+  while (pagealloc.root > 0 && pagealloc_entries(pagealloc.root) > 8) {
+    pagealloc.root--;
+    (void)pagealloc_merge_locked(pagealloc.root, 0,
+                                 pagealloc_entries(pagealloc.root) - 1);
   }
 }
 
@@ -132,17 +155,16 @@ static bool pagealloc_scan_level(unsigned level, size_t i, size_t end,
 
 /* First run of npages free pages, or PAGE_NONE. */
 static size_t pagealloc_find_locked(size_t npages) {
-  size_t total = heap_map.npages;
   size_t hint = pagealloc.search;
-  size_t first = 0, end = (total + ((size_t)1 << 21) - 1) >> 21;
-  for (unsigned level = 0; level < PAGEALLOC_LEVELS; level++) {
+  size_t first = 0, end = pagealloc_entries(pagealloc.root);
+  for (unsigned level = pagealloc.root; level < PAGEALLOC_LEVELS; level++) {
     size_t page = PAGE_NONE, index = end;
     size_t start = max_size(first, hint >> level_shift[level]);
     if (pagealloc_scan_level(level, start, end, npages, &page, &index)) {
       return page;
     }
     if (index == end) {
-      CHECK(level == 0); /* [pagealloc.1]: the parent promised a run */
+      CHECK(level == pagealloc.root); /* else the parent promised a run */
       return PAGE_NONE;
     }
     first = index * 8;
@@ -239,6 +261,7 @@ static bool pagealloc_grow_locked(size_t npages) {
   }
   pagealloc.npages_resident += grown;
   pagealloc_unmark_locked(old, grown, true);
+  pagealloc_raise_root_locked();
   return true;
 }
 
@@ -402,12 +425,10 @@ size_t pagealloc_npages_free(void) {
 }
 
 static void pagealloc_check_levels(void) {
-  if (heap_map.npages == 0) {
-    return; /* the tables are not ready yet */
-  }
-  for (int level = LEAF - 1; level >= 0; level--) {
-    size_t entries = (heap_map.npages >> level_shift[level]) + 1;
-    for (size_t i = 0; i < entries; i++) {
+  CHECK(pagealloc.root == 0 || pagealloc_entries(pagealloc.root) <= 8);
+  for (unsigned level = LEAF; level > pagealloc.root;) {
+    level--;
+    for (size_t i = 0; i < pagealloc_entries(level); i++) {
       const uint64_t *eight = &pagealloc.levels[level + 1][i * 8];
       struct summary s = summary_merge(eight, level_shift[level + 1]);
       CHECK_EQ(pagealloc.levels[level][i], summary_pack(s)); /* [pagealloc.1] */

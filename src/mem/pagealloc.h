@@ -10,6 +10,9 @@
  *   [pagealloc.1] A summary equals what its chunks' bits say.
  *   [pagealloc.2] No page below `search` is free.
  *   [pagealloc.3] npages_resident = pages ready minus pages released.
+ *   [pagealloc.4] Summaries above the root level are not kept: the root is the
+ *                 lowest level at which eight entries cover the heap, so that
+ *                 a small heap updates one level and touches one table.
  *   A page in a thread's cache is in use here.  checked: pagealloc_check
  * LOCKS   RANK_PAGEHEAP inside every call; held for bitmap work and, when
  *         the heap grows, for the kernel's mprotect. Never while zeroing or

@@ -39,6 +39,10 @@ static void pageheap_publish(struct span *s) {
   struct alm_class_stats *c = &memstat->classes[class];
   int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
   lock_acquire(&pageheap_lock);
+  if (class != 0) { /* here, so that unused classes cost no memory */
+    atomic_store_relaxed(&c->object_bytes, sizeclasses[class].object_bytes);
+    atomic_store_relaxed(&c->span_bytes, (uint64_t)bytes);
+  }
   atomic_store_release(&heap_map.spans[page], s);
   for (size_t i = 0; class != 0 && i < s->npages; i++) {
     atomic_store_relaxed(&heap_map.tags[page + i], PAGE_TAG(class, i));

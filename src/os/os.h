@@ -45,13 +45,13 @@ ALM_INTERNAL size_t os_page_bytes(void);
 /* Read what the machine is; idempotent. */
 ALM_INTERNAL void os_init(void);
 
-/* None -> Reserved, near `hint` when it is not NULL and free. */
-ALM_INTERNAL void *os_reserve(void *hint, size_t bytes);
+/* None -> Reserved, at `hint` when it is not NULL and free. `name` is what
+ * /proc/PID/maps shows, where the kernel can. */
+ALM_INTERNAL void *os_reserve(void *hint, size_t bytes, const char *name);
 /* Reserved -> None. */
 ALM_INTERNAL void os_unreserve(void *p, size_t bytes);
-/* Reserved -> Ready; rounded out to OS pages; may be repeated. `name` is
- * what /proc/PID/maps shows, where the kernel can. */
-ALM_INTERNAL bool os_ready(void *p, size_t bytes, const char *name);
+/* Reserved -> Ready; rounded out to OS pages; may be repeated. */
+ALM_INTERNAL bool os_ready(void *p, size_t bytes);
 /* None -> Ready in one step, anywhere. For the library's own structures. */
 ALM_INTERNAL void *os_alloc(size_t bytes, const char *name);
 /* Ready -> Released. False: the kernel kept the pages. */
@@ -63,9 +63,9 @@ ALM_INTERNAL bool os_move(void *from, void *to, size_t bytes);
 /* ---- the platform (os_<platform>.c) ------------------------------------ */
 
 ALM_INTERNAL size_t sys_page_bytes(void);
-ALM_INTERNAL void *sys_reserve(void *hint, size_t bytes);
+ALM_INTERNAL void *sys_reserve(void *hint, size_t bytes, const char *name);
 ALM_INTERNAL void sys_unreserve(void *p, size_t bytes);
-ALM_INTERNAL bool sys_ready(void *p, size_t bytes, const char *name);
+ALM_INTERNAL bool sys_ready(void *p, size_t bytes);
 ALM_INTERNAL void *sys_alloc(size_t bytes, const char *name);
 ALM_INTERNAL bool sys_release(void *p, size_t bytes);
 ALM_INTERNAL bool sys_move(void *from, void *to, size_t bytes);

@@ -5,7 +5,7 @@
  */
 #include "os.h"
 
-#include "base/diag.h"
+#include "base/atomic.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,13 +43,21 @@ static void *linux_map(void *hint, size_t bytes, int prot, int flags) {
   return p == MAP_FAILED ? NULL : p;
 }
 
+/* Set once the kernel has said that it cannot; any thread, relaxed. */
+static bool linux_cannot_name;
+
 /* Kernels without the config option refuse; the name is a courtesy. */
 static void linux_name(void *p, size_t bytes, const char *name) {
-  (void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (uintptr_t)p, bytes,
-              (uintptr_t)name);
+  if (!atomic_load_relaxed(&linux_cannot_name) &&
+      prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (uintptr_t)p, bytes,
+            (uintptr_t)name) != 0) {
+    atomic_store_relaxed(&linux_cannot_name, true);
+  }
 }
 
-void *sys_reserve(void *hint, size_t bytes) {
+/* Core dumps leave out what was never touched, so nothing is said about them
+ * here. */
+void *sys_reserve(void *hint, size_t bytes, const char *name) {
   void *p = NULL;
   if (hint != NULL) {
     p = linux_map(hint, bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
@@ -62,8 +70,7 @@ void *sys_reserve(void *hint, size_t bytes) {
     p = linux_map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
   }
   if (p != NULL) {
-    (void)madvise(p, bytes, MADV_DONTDUMP);
-    linux_name(p, bytes, "almacen: reserved");
+    linux_name(p, bytes, name); /* parts that become ready inherit it */
   }
   return p;
 }
@@ -72,13 +79,8 @@ void sys_unreserve(void *p, size_t bytes) {
   (void)munmap(p, bytes);
 }
 
-bool sys_ready(void *p, size_t bytes, const char *name) {
-  if (mprotect(p, bytes, PROT_READ | PROT_WRITE) != 0) {
-    return false;
-  }
-  (void)madvise(p, bytes, MADV_DODUMP);
-  linux_name(p, bytes, name);
-  return true;
+bool sys_ready(void *p, size_t bytes) {
+  return mprotect(p, bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
 void *sys_alloc(size_t bytes, const char *name) {

@@ -45,9 +45,9 @@ size_t os_page_bytes(void) {
   return atomic_load_relaxed(&os_mem.page_bytes);
 }
 
-void *os_reserve(void *hint, size_t bytes) {
+void *os_reserve(void *hint, size_t bytes, const char *name) {
   int saved = errno;
-  void *p = os_fault_hit(OS_RESERVE) ? NULL : sys_reserve(hint, bytes);
+  void *p = os_fault_hit(OS_RESERVE) ? NULL : sys_reserve(hint, bytes, name);
   errno = saved;
   return p;
 }
@@ -58,12 +58,11 @@ void os_unreserve(void *p, size_t bytes) {
   errno = saved;
 }
 
-bool os_ready(void *p, size_t bytes, const char *name) {
+bool os_ready(void *p, size_t bytes) {
   int saved = errno;
   uintptr_t first = align_down((uintptr_t)p, os_mem.page_bytes);
   uintptr_t end = align_up((uintptr_t)p + bytes, os_mem.page_bytes);
-  bool ok =
-      !os_fault_hit(OS_READY) && sys_ready((void *)first, end - first, name);
+  bool ok = !os_fault_hit(OS_READY) && sys_ready((void *)first, end - first);
   errno = saved;
   return ok;
 }

@@ -238,6 +238,18 @@ static void op_release(struct rng *r, bool ok) {
   model_unmark(run.page, run.npages, ok);
 }
 
+/* Release all there is, then what caches still had. */
+static void op_release_all(struct rng *r) {
+  for (size_t i = 0; i <= CACHES; i++) {
+    while (m.nfree > m.nreleased) {
+      op_release(r, true);
+    }
+    if (i < CACHES) {
+      op_flush(&m.caches[i]);
+    }
+  }
+}
+
 static void compare_counts(void) {
   REQUIRE(pagealloc_npages_resident() == m.npages - m.nreleased);
   REQUIRE(pagealloc_npages_free() == m.nfree - m.nreleased);
@@ -253,7 +265,11 @@ static void one_op(struct rng *r, size_t size_max) {
     op_flush(c);
     break;
   case 2:
-    op_release(r, rng_below(r, 4) != 0);
+    if (rng_below(r, 20) == 0) {
+      op_release_all(r);
+    } else {
+      op_release(r, rng_below(r, 4) != 0);
+    }
     break;
   case 3:
     op_take(1 + rng_size(r, size_max), (size_t)1 << rng_below(r, 11));
