@@ -165,7 +165,7 @@ size_t alm_release_memory(size_t keep) {
   }
   alm_thread_flush();
   process_shared_flush(&bad);
-  cache_trim_idle(&bad);
+  cache_trim(true, &bad);
   central_drain(true, &bad);
   if (bad.kind != 0) {
     misuse_report("free", &bad);

@@ -57,7 +57,7 @@ static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
   struct misuse bad = {0, NULL, 0, 0, 0};
   bool trimmed = false;
   if (tick % IDLE_TICKS == 0) {
-    trimmed = cache_trim_idle(&bad) > 0;
+    trimmed = cache_trim(false, &bad) > 0;
     trimmed |= central_drain(false, &bad) > 0;
     record_update();
   }

@@ -318,7 +318,7 @@ void cache_destroy(struct cache *cache, struct misuse *bad) {
        (cache = LIST_ELEMENT(fec, struct cache, link), true);                  \
        fec = fec->next)
 
-unsigned cache_trim_idle(struct misuse *bad) {
+unsigned cache_trim(bool all, struct misuse *bad) {
   unsigned trimmed = 0;
   struct cache *cache;
   lock_acquire(&registry.lock);
@@ -326,7 +326,10 @@ unsigned cache_trim_idle(struct misuse *bad) {
     if (!lock_try(&cache->lock)) {
       continue; /* busy, so not idle */
     }
-    if (cache->was_active) {
+    if (all) {
+      cache_trim_locked(cache, bad);
+      trimmed++;
+    } else if (cache->was_active) {
       cache->was_active = false;
       cache->is_trimmed = false;
       trimmed++;

@@ -93,9 +93,10 @@ ALM_INTERNAL void cache_overflow(struct cache *cache, unsigned class,
 /* Give everything back, keep the cache. Its own thread only. */
 ALM_INTERNAL void cache_flush(struct cache *cache, struct misuse *bad);
 
-/* Of caches not active since the last call, give back all but the fast half.
- * Any thread. Returns how many caches there were to trim. */
-ALM_INTERNAL unsigned cache_trim_idle(struct misuse *bad);
+/* Give back all but the fast half of every cache (all), or of those that were
+ * not active since the last call. Caches in use at the moment are passed
+ * over. Any thread. Returns how many caches there are or were to trim. */
+ALM_INTERNAL unsigned cache_trim(bool all, struct misuse *bad);
 
 /* Bring memstat up to date with all caches that are not busy for long. */
 ALM_INTERNAL void cache_publish_all(void);
