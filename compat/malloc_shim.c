@@ -57,23 +57,33 @@ ALM_API void cfree(void *p);
 ALM_API void free_sized(void *p, size_t size);
 ALM_API void free_aligned_sized(void *p, size_t alignment, size_t size);
 
-ALM_API void *malloc(size_t size) { return alm_malloc(size); }
+ALM_API void *malloc(size_t size) {
+  return alm_malloc(size);
+}
 
-ALM_API void free(void *p) { alm_free(p); }
+ALM_API void free(void *p) {
+  alm_free(p);
+}
 
 ALM_API void *calloc(size_t count, size_t size) {
   return alm_calloc(count, size);
 }
 
-ALM_API void *realloc(void *p, size_t size) { return alm_realloc(p, size); }
+ALM_API void *realloc(void *p, size_t size) {
+  return alm_realloc(p, size);
+}
 
 ALM_API void *reallocarray(void *p, size_t count, size_t size) {
   return alm_reallocarray(p, count, size);
 }
 
-ALM_API void cfree(void *p) { alm_free(p); }
+ALM_API void cfree(void *p) {
+  alm_free(p);
+}
 
-ALM_API void free_sized(void *p, size_t size) { alm_free_sized(p, size); }
+ALM_API void free_sized(void *p, size_t size) {
+  alm_free_sized(p, size);
+}
 
 ALM_API void free_aligned_sized(void *p, size_t alignment, size_t size) {
   alm_free_aligned_sized(p, alignment, size);
@@ -91,17 +101,25 @@ ALM_API void *memalign(size_t alignment, size_t size) {
   return alm_memalign(alignment, size);
 }
 
-ALM_API void *valloc(size_t size) { return alm_valloc(size); }
+ALM_API void *valloc(size_t size) {
+  return alm_valloc(size);
+}
 
-ALM_API void *pvalloc(size_t size) { return alm_pvalloc(size); }
+ALM_API void *pvalloc(size_t size) {
+  return alm_pvalloc(size);
+}
 
-ALM_API size_t malloc_usable_size(void *p) { return alm_malloc_usable_size(p); }
+ALM_API size_t malloc_usable_size(void *p) {
+  return alm_malloc_usable_size(p);
+}
 
 /* glibc exports its allocator under these names as well, and programs that
  * wrap malloc call them. Left to glibc they would return memory that our
  * free refuses; in a static program they would pull in a second malloc. */
 ALM_API void *__libc_malloc(size_t size);
-ALM_API void *__libc_malloc(size_t size) { return alm_malloc(size); }
+ALM_API void *__libc_malloc(size_t size) {
+  return alm_malloc(size);
+}
 
 ALM_API void *__libc_calloc(size_t count, size_t size);
 ALM_API void *__libc_calloc(size_t count, size_t size) {
@@ -114,7 +132,9 @@ ALM_API void *__libc_realloc(void *p, size_t size) {
 }
 
 ALM_API void __libc_free(void *p);
-ALM_API void __libc_free(void *p) { alm_free(p); }
+ALM_API void __libc_free(void *p) {
+  alm_free(p);
+}
 
 ALM_API void *__libc_memalign(size_t alignment, size_t size);
 ALM_API void *__libc_memalign(size_t alignment, size_t size) {
@@ -122,22 +142,26 @@ ALM_API void *__libc_memalign(size_t alignment, size_t size) {
 }
 
 ALM_API void *__libc_valloc(size_t size);
-ALM_API void *__libc_valloc(size_t size) { return alm_valloc(size); }
+ALM_API void *__libc_valloc(size_t size) {
+  return alm_valloc(size);
+}
 
 ALM_API void *__libc_pvalloc(size_t size);
-ALM_API void *__libc_pvalloc(size_t size) { return alm_pvalloc(size); }
+ALM_API void *__libc_pvalloc(size_t size) {
+  return alm_pvalloc(size);
+}
 
 /* ---- C: reports -------------------------------------------------------- */
 
 /* The account in the words of mallinfo(3). */
 struct shim_account {
-  size_t system_bytes;  /* pages held for small objects, in use and free     */
-  size_t system_max;    /* the most that all pages together ever were        */
-  size_t live_bytes;    /* small objects in use, slots counted whole         */
-  size_t large_bytes;   /* large objects in use                              */
-  size_t large_count;   /* how many                                          */
-  size_t idle_bytes;    /* free pages not returned: malloc_trim can take it  */
-  size_t free_slots;    /* free slots in spans                               */
+  size_t system_bytes; /* pages held for small objects, in use and free     */
+  size_t system_max;   /* the most that all pages together ever were        */
+  size_t live_bytes;   /* small objects in use, slots counted whole         */
+  size_t large_bytes;  /* large objects in use                              */
+  size_t large_count;  /* how many                                          */
+  size_t idle_bytes;   /* free pages not returned: malloc_trim can take it  */
+  size_t free_slots;   /* free slots in spans                               */
 };
 
 /* a - b of counters read while threads run: never below 0. */
@@ -149,7 +173,7 @@ static size_t shim_minus(uint64_t a, uint64_t b) {
 static size_t shim_free_slots(const struct alm_class_stats *c) {
   if (c->object_bytes == 0) return 0;
   uint64_t slots = c->spans * (c->span_bytes / c->object_bytes);
-  return shim_minus(slots, shim_minus(c->allocs, c->frees));
+  return shim_minus(slots, shim_minus(c->inherited + c->allocs, c->frees));
 }
 
 static void shim_account_of(const struct alm_stats *s,
@@ -157,12 +181,14 @@ static void shim_account_of(const struct alm_stats *s,
   *out = (struct shim_account){0};
   for (size_t i = 1; i < ALM_CLASS_COUNT; i++) {
     const struct alm_class_stats *c = &s->classes[i];
-    out->live_bytes += shim_minus(c->alloc_bytes, c->free_bytes);
+    out->live_bytes +=
+        shim_minus(c->inherited_bytes + c->alloc_bytes, c->free_bytes);
     out->free_slots += shim_free_slots(c);
   }
   const struct alm_class_stats *large = &s->classes[0];
-  out->large_bytes = shim_minus(large->alloc_bytes, large->free_bytes);
-  out->large_count = shim_minus(large->allocs, large->frees);
+  out->large_bytes = shim_minus(large->inherited_bytes + large->alloc_bytes,
+                                large->free_bytes);
+  out->large_count = shim_minus(large->inherited + large->allocs, large->frees);
   out->system_bytes = shim_minus(s->heap_mapped, out->large_bytes);
   out->system_max = (size_t)s->heap_mapped_max;
   out->idle_bytes = (size_t)s->heap_free;
@@ -179,29 +205,31 @@ ALM_API struct mallinfo2 mallinfo2(void) {
   struct shim_account a;
   shim_account_read(&a);
   return (struct mallinfo2){
-    .arena = a.system_bytes,
-    .ordblks = a.free_slots,
-    .hblks = a.large_count,
-    .hblkhd = a.large_bytes,
-    .uordblks = a.live_bytes,
-    .fordblks = a.system_bytes - a.live_bytes,
-    .keepcost = a.idle_bytes,
+      .arena = a.system_bytes,
+      .ordblks = a.free_slots,
+      .hblks = a.large_count,
+      .hblkhd = a.large_bytes,
+      .uordblks = a.live_bytes,
+      .fordblks = a.system_bytes - a.live_bytes,
+      .keepcost = a.idle_bytes,
   };
 }
 
-static int shim_int(size_t v) { return v > INT_MAX ? INT_MAX : (int)v; }
+static int shim_int(size_t v) {
+  return v > INT_MAX ? INT_MAX : (int)v;
+}
 
 /* Fields too small for their value hold INT_MAX; glibc's wrap around. */
 ALM_API struct mallinfo mallinfo(void) {
   struct mallinfo2 m = mallinfo2();
   return (struct mallinfo){
-    .arena = shim_int(m.arena),
-    .ordblks = shim_int(m.ordblks),
-    .hblks = shim_int(m.hblks),
-    .hblkhd = shim_int(m.hblkhd),
-    .uordblks = shim_int(m.uordblks),
-    .fordblks = shim_int(m.fordblks),
-    .keepcost = shim_int(m.keepcost),
+      .arena = shim_int(m.arena),
+      .ordblks = shim_int(m.ordblks),
+      .hblks = shim_int(m.hblks),
+      .hblkhd = shim_int(m.hblkhd),
+      .uordblks = shim_int(m.uordblks),
+      .fordblks = shim_int(m.fordblks),
+      .keepcost = shim_int(m.keepcost),
   };
 }
 
@@ -232,8 +260,7 @@ ALM_API void malloc_stats(void) {
                    "max system bytes = %10zu\n"
                    "large objects    = %10zu\n"
                    "large bytes      = %10zu\n",
-                   a.system_bytes, a.live_bytes,
-                   a.system_bytes + a.large_bytes,
+                   a.system_bytes, a.live_bytes, a.system_bytes + a.large_bytes,
                    a.live_bytes + a.large_bytes, a.system_max, a.large_count,
                    a.large_bytes);
   if (n > 0) shim_stderr(text, (size_t)n);
@@ -297,7 +324,9 @@ ALM_API int malloc_info(int options, FILE *stream) {
   return 0;
 }
 
-ALM_API int malloc_trim(size_t pad) { return alm_release_memory(pad) > 0; }
+ALM_API int malloc_trim(size_t pad) {
+  return alm_release_memory(pad) > 0;
+}
 
 /* None of glibc's parameters has a meaning here. The known ones are accepted
  * whatever their value, so that programs which tune glibc go on: M_MXFAST,
@@ -340,8 +369,7 @@ typedef void *(*shim_new_align_nothrow)(size_t, size_t,
  * alike. Weak, like the two of libdl: [shim.1], [shim.2]. */
 extern shim_new_handler _ZSt15get_new_handlerv(void) SHIM_WEAK;
 extern void _ZSt17__throw_bad_allocv(void) SHIM_WEAK;
-extern void *dlsym(void *restrict handle,
-                   const char *restrict name) SHIM_WEAK;
+extern void *dlsym(void *restrict handle, const char *restrict name) SHIM_WEAK;
 extern void *dlopen(const char *file, int mode) SHIM_WEAK;
 
 /* Find a C++ library's function when the weak reference was not bound: a
@@ -448,7 +476,9 @@ static inline void *shim_new_nothrow_of(size_t size, size_t alignment,
  * delete[]; m size_t, St11align_val_t alignment, RKSt9nothrow_t nothrow. */
 #define SHIM_NEW_FORMS(op)                                                     \
   ALM_API void *_Z##op##m(size_t size);                                        \
-  ALM_API void *_Z##op##m(size_t size) { return shim_new(size, 0); }           \
+  ALM_API void *_Z##op##m(size_t size) {                                       \
+    return shim_new(size, 0);                                                  \
+  }                                                                            \
   ALM_API void *_Z##op##mRKSt9nothrow_t(size_t size,                           \
                                         const struct shim_nothrow *tag);       \
   ALM_API void *_Z##op##mRKSt9nothrow_t(size_t size,                           \
@@ -468,9 +498,13 @@ static inline void *shim_new_nothrow_of(size_t size, size_t alignment,
 
 #define SHIM_DELETE_FORMS(op)                                                  \
   ALM_API void _Z##op##Pv(void *p);                                            \
-  ALM_API void _Z##op##Pv(void *p) { alm_free(p); }                            \
+  ALM_API void _Z##op##Pv(void *p) {                                           \
+    alm_free(p);                                                               \
+  }                                                                            \
   ALM_API void _Z##op##Pvm(void *p, size_t size);                              \
-  ALM_API void _Z##op##Pvm(void *p, size_t size) { alm_free_sized(p, size); }  \
+  ALM_API void _Z##op##Pvm(void *p, size_t size) {                             \
+    alm_free_sized(p, size);                                                   \
+  }                                                                            \
   ALM_API void _Z##op##PvRKSt9nothrow_t(void *p,                               \
                                         const struct shim_nothrow *tag);       \
   ALM_API void _Z##op##PvRKSt9nothrow_t(void *p,                               \

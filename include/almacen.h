@@ -235,8 +235,8 @@ ALM_API size_t alm_malloc_usable_size(const void *p);
 
 /* alm_release_memory -- return free memory to the OS now.
  *
- * Does     Empties the calling thread's cache, the central lists and the idle
- *          parts of other threads' caches, then releases every free page
+ * Does     Empties the calling thread's cache, the central lists and, of other
+ *          threads' caches, all but the current lists and runs, then releases every free page
  *          until `keep` bytes of free pages are left.
  * Units    keep: bytes of free, still resident pages to leave alone.
  * Returns  bytes released.
@@ -427,8 +427,8 @@ ALM_API void alm_stats_read(struct alm_stats *out);
  * when the option `record` names a directory. Its name is PID-N.almrec, N
  * counting the program images the process has run (exec) and so is 0 for
  * most. A forked child has a record of its own, counting from zero. The file
- * stays valid when the process is killed; it is at most a batch of objects
- * per thread and class behind. Native byte order. */
+ * stays valid when the process is killed; it is then a few batches of objects
+ * (some 16 KiB) per thread and class behind. Native byte order. */
 #define ALM_RECORD_MAGIC "ALMREC1"
 
 enum alm_record_state {

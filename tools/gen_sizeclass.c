@@ -67,7 +67,7 @@ static unsigned choose(struct row *rows, unsigned waste, unsigned objects) {
   for (unsigned i = n; i > 1; i--) { /* downwards: the next row is final */
     unsigned widest = rows[i].pages * PAGE / objects_of(rows[i]);
     widest -= widest % (rows[i].size > 1024 ? 128 : 16);
-    bool fits = i == n || widest < rows[i + 1].size;
+    bool fits = i == n ? widest <= SMALL_MAX : widest < rows[i + 1].size;
     if (widest > rows[i].size && fits) {
       rows[i].size = widest;
     }

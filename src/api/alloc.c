@@ -195,7 +195,8 @@ void alloc_free_slow(void *p, const char *call) {
 
 size_t alloc_usable_size(const void *p, const char *call) {
   unsigned class = alloc_class_at(p);
-  if (likely(class != SIZECLASS_NONE)) {
+  if (likely(class != SIZECLASS_NONE) &&
+      likely(p != thread_cache->bins[class].list)) {
     return sizeclasses[class].object_bytes;
   }
   struct span *large = alloc_large_at(p);
@@ -241,8 +242,8 @@ static bool alloc_resize_in_place(void *p, size_t usable, size_t size) {
   return true;
 }
 
-void *alloc_realloc(void *p, size_t size) {
-  size_t usable = alloc_usable_size(p, "realloc");
+void *alloc_realloc(void *p, size_t size, const char *call) {
+  size_t usable = alloc_usable_size(p, call);
   if (usable == 0 || size > PTRDIFF_MAX) {
     return NULL;
   }
@@ -265,6 +266,6 @@ void *alloc_realloc(void *p, size_t size) {
     memcpy(to, p, bytes);
     memstat_add(&memstat->realloc_moved, 1);
   }
-  alloc_free(p, "realloc");
+  alloc_free(p, call);
   return to;
 }

@@ -62,16 +62,20 @@ inline void alm_free(void *p) {
   alloc_free(p, "free");
 }
 
-void *alm_realloc(void *p, size_t size) {
+ALM_INLINE void *almacen_realloc(void *p, size_t size, const char *call) {
   if (p == NULL) {
     return alm_malloc(size);
   }
   if (size == 0) {
-    alloc_free(p, "realloc");
+    alloc_free(p, call);
     return NULL;
   }
-  void *to = alloc_realloc(p, size);
+  void *to = alloc_realloc(p, size, call);
   return likely(to != NULL) ? to : almacen_nomem();
+}
+
+void *alm_realloc(void *p, size_t size) {
+  return almacen_realloc(p, size, "realloc");
 }
 
 void *alm_reallocarray(void *p, size_t count, size_t size) {
@@ -79,7 +83,7 @@ void *alm_reallocarray(void *p, size_t count, size_t size) {
   if (unlikely(__builtin_mul_overflow(count, size, &bytes))) {
     return almacen_nomem();
   }
-  return alm_realloc(p, bytes);
+  return almacen_realloc(p, bytes, "reallocarray");
 }
 
 /* Debug builds: could an object at p have been asked for with `size`? */

@@ -16,11 +16,13 @@
 
 /* Less free memory than this is not worth a thread. */
 #define START_BYTES (8 * MIB)
+/* A younger process may be short, or not have reached main yet. */
+#define YOUNG_NS ((uint64_t)100000000)
 /* Below this the thread goes to sleep: a span or two per class. */
 #define REST_BYTES (1 * MIB)
 /* Often enough that a spike is gone in seconds; 10 wake-ups a second. */
 #define TICK_NS ((uint64_t)100000000)
-/* At most a tenth of one CPU, and a fork waits at most this long. */
+/* At most a tenth of one CPU. */
 #define BUDGET_NS (TICK_NS / 10)
 /* A cache without a slow path for this many ticks is idle. */
 enum { IDLE_TICKS = 5 };
@@ -32,6 +34,7 @@ enum { ASLEEP, AWAKE };
 static struct {
   uint32_t state;
   uint32_t wake;    /* ASLEEP: set by the thread, cleared by whoever wakes it */
+  uint64_t born_ns; /* when the library started; constant                  */
   pthread_t thread; /* valid while RUNNING or STOPPING                     */
 } background;
 
@@ -137,6 +140,10 @@ static void background_start(void) {
   errno = saved;
 }
 
+void background_init(void) {
+  background.born_ns = os_now_ns();
+}
+
 void background_poke(void) {
   if (likely(background_free_bytes() < START_BYTES) ||
       !background_is_wanted()) {
@@ -144,7 +151,9 @@ void background_poke(void) {
   }
   uint32_t state = atomic_load_relaxed(&background.state);
   if (state == STOPPED) {
-    background_start();
+    if (os_now_ns() - background.born_ns >= YOUNG_NS) {
+      background_start();
+    }
   } else if (state == RUNNING) {
     atomic_fence(); /* free bytes were stored before wake is read */
     if (atomic_load_relaxed(&background.wake) == ASLEEP) {

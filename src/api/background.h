@@ -4,8 +4,9 @@
  *         threads that sleep, releases pages as scavenge.h's goal decays,
  *         and sleeps without a timeout when nothing is left to do. Small or
  *         short processes never have it.
- * STATES  stopped -> starting -> running -> stopping -> stopped; each arrow
- *         is one CAS, taken by whoever starts or stops.
+ * STATES  stopped -> starting -> running -> stopping -> stopped. The first
+ *         and third arrow are a CAS, so that one thread takes them; it alone
+ *         takes the next arrow, by a store.
  * ORDER   state: acquire and release; `wake` is a futex word, stored with
  *         release before the wake-up.
  * SOURCE  Go mgcscavenge.go bgscavenge (CPU share), jemalloc's decay.
@@ -14,6 +15,9 @@
 #define ALM_API_BACKGROUND_H
 
 #include "base/base.h"
+
+/* The library starts; no thread yet. */
+ALM_INTERNAL void background_init(void);
 
 /* Pages were returned: start or wake the thread if it is worth it. Call with
  * no lock held. */

@@ -112,6 +112,7 @@ static bool process_start_slow(void) {
   if (ok) {
     pagealloc_init();
     central_init();
+    background_init();
     record_open();
   }
   /* a refusal may pass: the next call tries again */

@@ -46,8 +46,8 @@ static size_t arena_tables_bytes(size_t npages) {
   return bytes;
 }
 
-/* A place for the region that differs from run to run: 2^15 bits of arenas
- * between 1 and 65 TiB, below what 47-bit address spaces use for libraries. */
+/* A place for the region that differs from run to run: one of 2^20
+ * arenas between 1 and 65 TiB, below what 47-bit address spaces use for libraries. */
 static void *arena_hint(void) {
   uint64_t seed = conf_number(CONF_seed);
   uint64_t n = seed ? seed * 0x9e3779b97f4a7c15u : os_random();

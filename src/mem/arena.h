@@ -50,7 +50,7 @@ enum arena_table {
   ARENA_TABLE_COUNT
 };
 
-/* Reserve region and tables; false when not even 16 MiB can be had. Once,
+/* Reserve region and tables; false when not even 4 MiB can be had. Once,
  * before a second thread can allocate. */
 ALM_INTERNAL bool arena_init(void);
 

@@ -13,9 +13,6 @@
  * sleeps. */
 enum { RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
 
-/* How far a list may grow past a batch before it is looked at again. */
-enum { SLACK_MIN = 4 };
-
 const struct cache cache_empty;
 
 static struct {
@@ -59,7 +56,7 @@ static size_t cache_list_length(const struct cache *cache, unsigned class) {
 
 static void cache_set_limit(struct bin *bin, unsigned class, size_t length) {
   size_t batch = central_batch_count(class);
-  size_t slack = max_size(batch / 2, SLACK_MIN);
+  size_t slack = central_slack_count(class);
   size_t room = length < batch ? batch - length : 0;
   bin->frees_limit = bin->frees + max_size(room, slack);
 }
@@ -176,10 +173,16 @@ void cache_overflow(struct cache *cache, unsigned class, struct misuse *bad) {
   if (length < central_batch_count(class)) {
     cache_set_limit(&cache->bins[class], class, length);
   } else {
-    struct batch spare = r->spare;
-    r->spare = cache_detach(cache, class);
-    if (spare.count > 0) {
-      central_return_batch(class, spare, bad);
+    struct batch list = cache_detach(cache, class);
+    if (list.count >= 2 * central_batch_count(class)) {
+      /* It was a spare before: one that grows each time would hoard. */
+      central_return_batch(class, list, bad);
+    } else {
+      struct batch spare = r->spare;
+      r->spare = list;
+      if (spare.count > 0) {
+        central_return_batch(class, spare, bad);
+      }
     }
   }
   lock_release(&cache->lock);

@@ -20,7 +20,7 @@
  *   [cache.3] spare, claimed, span, pages, large are touched under the lock
  *             only. A span in large has nfree 1, one in use 0.
  * ORDER   allocs and frees are stored and loaded relaxed (statistics).
- * MEMORY  8.9 KiB per thread, off heap.
+ * MEMORY  8.6 KiB per thread, off heap.
  * SOURCE  Go mcache.go (spans, flush), J. Bonwick's magazines (USENIX 2001)
  *         for list and spare.
  */

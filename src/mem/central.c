@@ -5,7 +5,9 @@
 #include "os/lock.h"
 #include "pageheap.h"
 
-/* Batches that wait per class; 4 is two threads out of step by two. */
+enum { SLACK_BYTES = 32768, SLACK_COUNT_MIN = 4, SLACK_COUNT_MAX = 16 };
+
+/* Batches that wait per class: one to take while another is given. */
 enum { WAITING_MAX = 2 };
 
 struct central {
@@ -14,6 +16,7 @@ struct central {
   struct batch waiting[WAITING_MAX]; /* oldest first                      */
   uint8_t nwaiting;
   uint16_t batch_count; /* constant                                         */
+  uint16_t slack_count; /* constant                                         */
   bool was_taken_from;  /* since the last central_drain                     */
 } ALM_CACHE_ALIGNED;
 STATIC_CHECK(sizeof(struct central) == 64);
@@ -24,11 +27,19 @@ unsigned central_batch_count(unsigned class) {
   return centrals[class].batch_count;
 }
 
+unsigned central_slack_count(unsigned class) {
+  return centrals[class].slack_count;
+}
+
 void central_init(void) {
   for (unsigned i = 1; i < SIZECLASS_COUNT; i++) {
     size_t count = BATCH_BYTES / sizeclasses[i].object_bytes;
+    size_t slack = SLACK_BYTES / sizeclasses[i].object_bytes;
     centrals[i].batch_count =
         (uint16_t)max_size(min_size(count, BATCH_COUNT_MAX), 2);
+    slack = max_size(min_size(slack, SLACK_COUNT_MAX), SLACK_COUNT_MIN);
+    centrals[i].slack_count =
+        (uint16_t)max_size(slack, centrals[i].batch_count / 2u);
   }
   for (unsigned i = 0; i < SIZECLASS_COUNT; i++) {
     centrals[i].lock = (struct lock){0, RANK_CENTRAL, (uint16_t)i};

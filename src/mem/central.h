@@ -39,6 +39,10 @@ enum { BATCH_COUNT_MAX = 128, BATCH_BYTES = ALM_TORTURE ? 512 : 8192 };
 
 /* Objects in a full batch of the class: at least 2. */
 ALM_INTERNAL unsigned central_batch_count(unsigned class);
+/* Frees after which a list is looked at again, hence how far it may grow past
+ * a batch: half a batch; more where batches are short, because a look costs a
+ * third of a malloc and free. */
+ALM_INTERNAL unsigned central_slack_count(unsigned class);
 
 ALM_INTERNAL void central_init(void);
 

@@ -45,7 +45,7 @@ struct pagecache {
   uint64_t released; /* of these, the ones known to be zero               */
 };
 
-/* Requests of fewer pages go through a thread's cache. */
+/* Requests of at most so many pages go through a thread's cache. */
 enum { PAGECACHE_REQUEST_MAX = ALM_TORTURE ? 2 : 15 };
 
 ALM_INTERNAL void pagealloc_init(void);

@@ -8,8 +8,8 @@
 
 /* Records by how many words of free bits they have room for. */
 static struct meta_pool pageheap_pools[] = {
-    {64, NULL},  /*  2 words: up to 128 slots                    */
-    {96, NULL},  /*  6 words: 24 and 32-byte objects             */
+    {64, NULL},  /*  3 words: up to 192 slots                    */
+    {96, NULL},  /*  7 words: 24 and 32-byte objects             */
     {112, NULL}, /* 8 words: 16-byte objects                    */
     {176, NULL}, /* 16 words: 8-byte objects                    */
 };

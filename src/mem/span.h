@@ -14,7 +14,7 @@
  * ORDER   claim: exchange, acquire; return: or, release. They pair: the
  *         returner's last use of a slot is before the claimer's first.
  * LOCKS   the class's central lock for is_owned, nfree, link.
- * MEMORY  64 bytes for at most 128 slots, up to 176 for 1024, off heap.
+ * MEMORY  64 bytes for at most 192 slots, up to 176 for 1024, off heap.
  * SOURCE  Go mheap.go mspan. Differs: claims by word instead of freeindex.
  */
 #ifndef ALM_MEM_SPAN_H

@@ -15,15 +15,14 @@
 
 /* Acquire only upwards. Centrals share a rank and are taken by class. */
 enum lock_rank {
-  RANK_BACKGROUND = 1, /* start and stop of the background thread       */
-  RANK_REGISTRY,       /* the list of caches                            */
-  RANK_SHARED,         /* the cache of threads without one              */
-  RANK_CACHE,          /* a cache's slow half                           */
-  RANK_CENTRAL,        /* one size class, by ascending class            */
-  RANK_MAPS,           /* page -> span, and the account of spans        */
-  RANK_SCAVENGE,       /* one releasing at a time                       */
-  RANK_PAGEHEAP,       /* page bitmaps, summaries                       */
-  RANK_META,           /* storage of our own structs                    */
+  RANK_REGISTRY = 1, /* the list of caches                            */
+  RANK_SHARED,       /* the cache of threads without one              */
+  RANK_CACHE,        /* a cache's slow half                           */
+  RANK_CENTRAL,      /* one size class, by ascending class            */
+  RANK_MAPS,         /* page -> span, and the account of spans        */
+  RANK_SCAVENGE,     /* one releasing at a time                       */
+  RANK_PAGEHEAP,     /* page bitmaps, summaries                       */
+  RANK_META,         /* storage of our own structs                    */
   RANK_COUNT
 };
 

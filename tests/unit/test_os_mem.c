@@ -19,7 +19,7 @@ static void touch_reserved(void *p) {
 
 static void reserved_memory_cannot_be_touched(void **state) {
   (void)state;
-  char *p = os_reserve(NULL, 4 * page);
+  char *p = os_reserve(NULL, 4 * page, "test");
   assert_non_null(p);
   struct child c = child_run(touch_reserved, p, NULL);
   assert_false(child_exited(&c, 0));
@@ -28,13 +28,13 @@ static void reserved_memory_cannot_be_touched(void **state) {
 
 static void ready_memory_is_zero_and_rounded_out(void **state) {
   (void)state;
-  char *p = os_reserve(NULL, 4 * page);
+  char *p = os_reserve(NULL, 4 * page, "test");
   assert_non_null(p);
-  assert_true(os_ready(p + page + 5, 1, "test"));
+  assert_true(os_ready(p + page + 5, 1));
   assert_int_equal(p[page], 0);
   p[page] = 1;
   p[2 * page - 1] = 2;
-  assert_true(os_ready(p, 4 * page, "test")); /* may be repeated */
+  assert_true(os_ready(p, 4 * page)); /* may be repeated */
   assert_int_equal(p[page], 1);
   p[4 * page - 1] = 3;
   os_unreserve(p, 4 * page);
@@ -74,14 +74,14 @@ static void moved_pages_leave_zeroes_behind(void **state) {
 
 static void a_free_hint_is_taken_and_a_used_one_is_not(void **state) {
   (void)state;
-  char *p = os_reserve(NULL, 64 * page);
+  char *p = os_reserve(NULL, 64 * page, "test");
   assert_non_null(p);
-  char *other = os_reserve(p, 64 * page);
+  char *other = os_reserve(p, 64 * page, "test");
   assert_true(other != NULL && (other >= p + 64 * page || other + 64 * page <= p));
   os_unreserve(other, 64 * page);
   os_unreserve(p, 64 * page);
   if (!UNDER_TSAN) { /* which has its own idea of addresses */
-    char *again = os_reserve(p, 64 * page);
+    char *again = os_reserve(p, 64 * page, "test");
     assert_ptr_equal(again, p);
     os_unreserve(again, 64 * page);
   }
@@ -91,12 +91,12 @@ static void failures_are_returned_and_errno_is_kept(void **state) {
   (void)state;
   errno = 33;
   if (!UNDER_ASAN && !UNDER_TSAN) { /* which end the process instead */
-    assert_null(os_reserve(NULL, (size_t)1 << 60));
+    assert_null(os_reserve(NULL, (size_t)1 << 60, "test"));
     assert_null(os_alloc((size_t)1 << 60, "test"));
   }
-  char *p = os_reserve(NULL, page);
+  char *p = os_reserve(NULL, page, "test");
   os_unreserve(p, page);
-  assert_false(os_ready(p, page, "test"));
+  assert_false(os_ready(p, page));
   assert_false(os_release(p, page));
   assert_int_equal(errno, 33);
 }
@@ -117,7 +117,7 @@ static void faults_hit_the_nth_call_and_count_calls(void **state) {
   for (int i = 0; i < 10; i++) {
     assert_false(os_release(p, page));
   }
-  assert_true(os_ready(p, page, "test")); /* other calls are not concerned */
+  assert_true(os_ready(p, page)); /* other calls are not concerned */
   assert_int_equal(os_fault_set(OS_RELEASE, 0, 0), 10);
   assert_true(os_release(p, page));
   os_unreserve(p, 2 * page);

@@ -15,17 +15,19 @@ extern void free_aligned_sized(void *p, size_t alignment, size_t size) WEAK;
 extern const char *alm_version(void) WEAK;
 
 /* Some rules other allocators break; for almacen they all count. */
-static int is_strict(void) { return alm_version != NULL; }
+static int is_strict(void) {
+  return alm_version != NULL;
+}
 
 enum { MIB = 1 << 20 };
 
 static const size_t sizes[] = {
-  0,    1,     7,     8,     9,     15,     16,     17,      24,    31,
-  32,   33,    48,    63,    64,    65,     100,    128,     129,   255,
-  256,  257,   500,   512,   1000,  1024,   1025,   2048,    3000,  4095,
-  4096, 4097,  8191,  8192,  8193,  10000,  16384,  20000,   32767, 32768,
-  32769, 40000, 65536, 100000, 131072, 200000, 262144, 1048576, 1048577,
-  5000000};
+    0,      1,      7,       8,       9,      15,    16,    17,     24,
+    31,     32,     33,      48,      63,     64,    65,    100,    128,
+    129,    255,    256,     257,     500,    512,   1000,  1024,   1025,
+    2048,   3000,   4095,    4096,    4097,   8191,  8192,  8193,   10000,
+    16384,  20000,  32767,   32768,   32769,  40000, 65536, 100000, 131072,
+    200000, 262144, 1048576, 1048577, 5000000};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
 static int is_aligned(const void *p, size_t alignment) {
@@ -78,11 +80,11 @@ static void test_malloc_zero(void) {
   } while (0)
 
 static void test_too_large(void) {
-  static const size_t large[] = {
-    (size_t)PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1, SIZE_MAX / 2 + 4096,
-    SIZE_MAX - 8192,     SIZE_MAX - 4096,         SIZE_MAX - 64,
-    SIZE_MAX - 16,       SIZE_MAX - 15,           SIZE_MAX - 1,
-    SIZE_MAX};
+  static const size_t large[] = {(size_t)PTRDIFF_MAX, (size_t)PTRDIFF_MAX + 1,
+                                 SIZE_MAX / 2 + 4096, SIZE_MAX - 8192,
+                                 SIZE_MAX - 4096,     SIZE_MAX - 64,
+                                 SIZE_MAX - 16,       SIZE_MAX - 15,
+                                 SIZE_MAX - 1,        SIZE_MAX};
   char *kept = malloc(100);
   REQUIRE(kept);
   pattern_fill(kept, 100, 3);
@@ -311,7 +313,11 @@ static void test_frees(void) {
 /* Anything at all, at random, with every object's contents followed. */
 static void test_random(uint64_t seed) {
   enum { OBJECTS = 4096, STEPS = 400000 };
-  static struct { void *p; size_t size; uint64_t key; } table[OBJECTS];
+  static struct {
+    void *p;
+    size_t size;
+    uint64_t key;
+  } table[OBJECTS];
   uint64_t state = seed;
   for (int step = 0; step < STEPS; step++) {
     size_t i = random_next(&state) % OBJECTS;

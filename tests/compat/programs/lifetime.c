@@ -14,8 +14,8 @@ static void preinit(void) {
   REQUIRE(early[0]);
   pattern_fill(early[0], 1000, 1);
 }
-__attribute__((section(".preinit_array"), used)) static void (*preinit_entry)(
-    void) = preinit;
+__attribute__((section(".preinit_array"),
+               used)) static void (*preinit_entry)(void) = preinit;
 
 __attribute__((constructor(101))) static void constructor_early(void) {
   early[1] = malloc(100000);
@@ -87,8 +87,7 @@ static void test_keys(void) {
   for (int round = 0; round < ROUNDS; round++) {
     for (int i = 0; i < THREADS; i++)
       REQUIRE(!pthread_create(&threads[i], NULL, thread_with_key, NULL));
-    for (int i = 0; i < THREADS; i++)
-      REQUIRE(!pthread_join(threads[i], NULL));
+    for (int i = 0; i < THREADS; i++) REQUIRE(!pthread_join(threads[i], NULL));
   }
   REQUIRE(destructions == ROUNDS * THREADS * 3);
   REQUIRE(rss_bytes() < (size_t)100 << 20);

@@ -69,8 +69,8 @@ static void test_others(void) {
 }
 
 static void until_null(size_t least) {
-  static const size_t shapes[] = {64,  1000,    9000,  100, 40000, 300000,
-                                  24,  2 * MIB, 64,    1000};
+  static const size_t shapes[] = {64,     1000, 9000,    100, 40000,
+                                  300000, 24,   2 * MIB, 64,  1000};
   test_others();
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     struct object *list = NULL;
@@ -93,9 +93,8 @@ static void until_null(size_t least) {
 }
 
 static void below(size_t limit) {
-  static const size_t shapes[] = {64,    100000, 1000,    48,  9000,
-                                  MIB,   24,     5 * MIB, 500, 33000,
-                                  16000, 64};
+  static const size_t shapes[] = {64, 100000,  1000, 48,    9000,  MIB,
+                                  24, 5 * MIB, 500,  33000, 16000, 64};
   uint64_t state = 77;
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     struct object *list = NULL;

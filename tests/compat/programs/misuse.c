@@ -51,7 +51,7 @@ static void *wrong_pointer(const char *what) {
   if (!strcmp(what, "static")) return &in_data[2];
   if (!strcmp(what, "bss")) return unused;
   if (!strcmp(what, "code")) return (void *)(uintptr_t)call;
-  if (!strcmp(what, "literal")) return (void *)(uintptr_t)"a string literal";
+  if (!strcmp(what, "literal")) return (void *)(uintptr_t) "a string literal";
   if (!strcmp(what, "inside")) return small + 16;
   if (!strcmp(what, "odd")) return small + 1;
   if (!strcmp(what, "inside-middle")) return middle + 8192;

@@ -4,4 +4,6 @@
 
 extern void *_Znwm(size_t size);
 
-int main(void) { return _Znwm((size_t)1 << 62) != NULL; }
+int main(void) {
+  return _Znwm((size_t)1 << 62) != NULL;
+}

@@ -81,8 +81,12 @@ void test_forms(std::size_t n) {
 
 struct alignas(256) Wide {
   char bytes[300];
-  Wide() { std::memset(bytes, 3, sizeof bytes); }
-  ~Wide() { bytes[0] = 0; }
+  Wide() {
+    std::memset(bytes, 3, sizeof bytes);
+  }
+  ~Wide() {
+    bytes[0] = 0;
+  }
 };
 
 struct Throws {
@@ -111,8 +115,7 @@ void test_expressions() {
   }
 }
 
-template <typename Call>
-bool throws_bad_alloc(Call call) {
+template <typename Call> bool throws_bad_alloc(Call call) {
   try {
     static_cast<void>(call());
   } catch (const std::bad_alloc &) {
@@ -149,7 +152,9 @@ void handler_gives_up() {
 }
 
 struct Special : std::bad_alloc {
-  const char *what() const noexcept override { return "special"; }
+  const char *what() const noexcept override {
+    return "special";
+  }
 };
 
 void handler_throws() {
@@ -161,9 +166,9 @@ void test_failure() {
   REQUIRE(failing_forms() == 4);
   REQUIRE(failing_nothrow_forms() == 4);
   REQUIRE(throws_bad_alloc([] {
-    std::vector<char> v(too_large);
-    return v.size();
-  }) == true);
+            std::vector<char> v(too_large);
+            return v.size();
+          }) == true);
 
   handler_calls = 0;
   std::set_new_handler(handler_gives_up);
@@ -173,7 +178,7 @@ void test_failure() {
   REQUIRE(!::operator new(too_large, std::nothrow));
   REQUIRE(handler_calls == 6);
   std::set_new_handler(handler_gives_up);
-  REQUIRE(!::operator new(too_large, std::align_val_t{64}, std::nothrow));
+  REQUIRE(!::operator new (too_large, std::align_val_t{64}, std::nothrow));
   REQUIRE(handler_calls == 9);
 
   handler_calls = 0;
@@ -226,7 +231,9 @@ std::size_t containers(unsigned seed) {
 
 struct Local {
   std::vector<std::string> words;
-  ~Local() { words.push_back(std::string(300, 'd')); }
+  ~Local() {
+    words.push_back(std::string(300, 'd'));
+  }
 };
 
 thread_local Local local;
@@ -243,8 +250,7 @@ void test_threads() {
       (*local_map)[1] = 2;
       for (int k = 0; k < 200; k++) try {
           if (k % 2) throw std::runtime_error(std::string(300, 'q'));
-        } catch (const std::exception &) {
-        }
+        } catch (const std::exception &) {}
       good += containers(7) == expected;
     });
   for (auto &thread : threads) thread.join();

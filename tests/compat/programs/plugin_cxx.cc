@@ -9,7 +9,7 @@
 namespace {
 thread_local std::vector<std::string> words;
 std::map<int, std::string> table = {{1, "one"}, {2, "a longer word for two"}};
-}
+} // namespace
 
 extern "C" int plugin_touch(int value) {
   for (int i = 0; i < 100; i++) words.push_back(std::string(30 + i, 'w'));

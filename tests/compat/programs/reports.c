@@ -84,10 +84,9 @@ static void test_trim(void) {
 
 static void test_mallopt(void) {
   static const int known[] = {
-    M_MXFAST,         M_NLBLKS,       M_GRAIN,   M_KEEP,
-    M_TRIM_THRESHOLD, M_TOP_PAD,      M_MMAP_THRESHOLD,
-    M_MMAP_MAX,       M_CHECK_ACTION, M_PERTURB, M_ARENA_TEST,
-    M_ARENA_MAX};
+      M_MXFAST,         M_NLBLKS,  M_GRAIN,          M_KEEP,
+      M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_MMAP_MAX,
+      M_CHECK_ACTION,   M_PERTURB, M_ARENA_TEST,     M_ARENA_MAX};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
     REQUIRE(mallopt(known[i], 64) == 1);
   REQUIRE(mallopt(12345, 1) == 0);

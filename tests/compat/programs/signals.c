@@ -24,8 +24,11 @@ static void on_signal(int number) {
 
 static void *work(void *argument) {
   uint64_t state = (uint64_t)(uintptr_t)argument * 77 + 13;
-  static _Thread_local struct { void *p; size_t size; uint64_t key; }
-      table[OBJECTS];
+  static _Thread_local struct {
+    void *p;
+    size_t size;
+    uint64_t key;
+  } table[OBJECTS];
   while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
     size_t i = random_next(&state) % OBJECTS;
     if (table[i].p)

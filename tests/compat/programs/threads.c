@@ -48,7 +48,9 @@ static void test_short(void) {
 
 static int survived;
 
-static void cleanup(void *p) { free(p); }
+static void cleanup(void *p) {
+  free(p);
+}
 
 /* malloc and free are no cancellation points: with a request pending the
  * loop must run through, and end at pthread_testcancel. */
