@@ -55,7 +55,7 @@ struct batch central_take_batch(unsigned class) {
   }
   lock_acquire(&c->lock);
   if (c->nwaiting > 0) {
-    unsigned n = c->nwaiting - 1;
+    uint8_t n = (uint8_t)(c->nwaiting - 1);
     b = c->waiting[n]; /* the newest: warmest in some cache */
     atomic_store_relaxed(&c->nwaiting, n);
     c->was_taken_from = true;
@@ -165,7 +165,7 @@ void central_return_batch(unsigned class, struct batch b, struct misuse *bad) {
     central_spill_locked(c, class, oldest, &empty, bad);
   } else {
     c->waiting[c->nwaiting] = b;
-    atomic_store_relaxed(&c->nwaiting, c->nwaiting + 1);
+    atomic_store_relaxed(&c->nwaiting, (uint8_t)(c->nwaiting + 1));
   }
   lock_release(&c->lock);
   central_return_empty(&empty);

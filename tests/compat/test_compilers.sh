@@ -11,8 +11,8 @@ shift 2
 mkdir -p $out
 for source; do
   name=$(echo "$source" | sed 's,.*/src/,,; s,/,-,g')
-  $compiler -std=gnu11 -D_GNU_SOURCE -O2 -S -o $out/$name.s -I"$ALM_SOURCE_DIR/src" \
-    -I"$ALM_SOURCE_DIR/include" "$source" || exit 1
+  $compiler -std=gnu11 -D_GNU_SOURCE -O2 -S -o $out/$name.s \
+    -I"$ALM_SOURCE_DIR/src" -I"$ALM_SOURCE_DIR/include" "$source" || exit 1
 done
 cksum $out/*.s | sed "s,$out/,,"
 END

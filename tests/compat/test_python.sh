@@ -7,7 +7,8 @@ export PYTHONMALLOC
 python=
 for candidate in /usr/bin/python3 python3; do
   command -v $candidate >/dev/null 2>&1 || continue
-  $candidate -c 'import test.test_json, test.libregrtest' 2>/dev/null || continue
+  $candidate -c 'import test.test_json, test.libregrtest' 2>/dev/null ||
+    continue
   python=$candidate
   break
 done
@@ -120,4 +121,4 @@ wait $parts_pid || {
   }
 }
 [ -z "$bad" ] || fail "fail under $LIB and pass without:$bad"
-note "$count modules and parts of one more pass; failed both ways: ${failed:-none}"
+note "$count modules and parts of one more; failed both ways: ${failed:-none}"

@@ -96,6 +96,7 @@ sum=$(ask --raw eval 'local s = 0
 
 # What the files say, in new processes: first the log, then the snapshot.
 digest=$(ask debug digest)
+[ ${#digest} -eq 40 ] || fail "DEBUG DIGEST gives no digest: $digest"
 for file in yes no; do
   ask shutdown nosave >/dev/null 2>&1
   wait $server || fail "redis-server ends with $(ending $?)"

@@ -4,7 +4,8 @@
 . "$(dirname "$0")/lib.sh"
 need "$CC"
 available=$(awk '/^MemAvailable/ {print int($2 / 1024)}' /proc/meminfo)
-[ "$available" -ge 2048 ] || skip "needs 2 GiB of memory, $available MiB are free"
+[ "$available" -ge 2048 ] ||
+  skip "needs 2 GiB of memory, $available MiB are free"
 
 compile spike spike.c
 check "spike" 45 ./spike

@@ -1,0 +1,199 @@
+/* mem/pagealloc.c: known sequences; model/test_pagealloc.c has random ones. */
+#include "support.h"
+
+#include "mem/arena.h"
+#include "mem/memstat.h"
+#include "mem/pagealloc.h"
+#include "os/conf.h"
+#include "os/os.h"
+
+static void start(void) {
+  os_init();
+  conf_init();
+  REQUIRE(arena_init());
+  pagealloc_init();
+}
+
+static void first_fit(void *arg) {
+  (void)arg;
+  start();
+  REQUIRE(pagealloc_check());
+  struct page_run a = pagealloc_take(10, 1), b = pagealloc_take(20, 1),
+                  c = pagealloc_take(5, 1);
+  REQUIRE(a.page == 0 && b.page == 10 && c.page == 30);
+  REQUIRE(a.is_zero && b.is_zero && c.is_zero);
+  pagealloc_return(b.page, b.npages);
+  REQUIRE(pagealloc_npages_free() == 20);
+  REQUIRE(pagealloc_npages_resident() == 35);
+  struct page_run d = pagealloc_take(6, 1);
+  REQUIRE(d.page == 10 && !d.is_zero);
+  struct page_run e = pagealloc_take(15, 1);
+  REQUIRE(e.page == 35 && e.is_zero);
+  REQUIRE(pagealloc_take(14, 1).page == 16);
+  REQUIRE(pagealloc_check());
+}
+
+static void the_lowest_fitting_run_is_taken(void **state) {
+  (void)state;
+  child_must_pass(first_fit, NULL, NULL);
+}
+
+static void aligned(void *arg) {
+  (void)arg;
+  start();
+  size_t base = heap_map.base >> PAGE_SHIFT;
+  (void)pagealloc_take(3, 1);
+  for (size_t align = 1; align <= 8192; align *= 2) {
+    struct page_run run = pagealloc_take(7, align);
+    REQUIRE(run.npages == 7 && (base + run.page) % align == 0);
+    REQUIRE(pagealloc_check());
+  }
+}
+
+static void aligned_runs_are_aligned(void **state) {
+  (void)state;
+  child_must_pass(aligned, NULL, NULL);
+}
+
+static void use_up(void *arg) {
+  (void)arg;
+  start();
+  REQUIRE(pagealloc_take(arena_npages_max() + 1, 1).npages == 0);
+  REQUIRE(pagealloc_take((size_t)1 << 60, 1).npages == 0);
+  REQUIRE(pagealloc_take(1, (size_t)1 << 50).npages == 0);
+  struct page_run all = pagealloc_take(arena_npages_max(), 1);
+  REQUIRE(all.npages == arena_npages_max() && all.page == 0);
+  REQUIRE(pagealloc_take(1, 1).npages == 0);
+  struct pagecache cache = {0, 0, 0};
+  REQUIRE(pagealloc_take_cached(&cache, 1).npages == 0);
+  pagealloc_return(100, 1);
+  REQUIRE(pagealloc_take_cached(&cache, 2).npages == 0);
+  REQUIRE(pagealloc_take_cached(&cache, 1).page == 100);
+  REQUIRE(pagealloc_check());
+}
+
+static void the_last_page_can_be_had_and_not_more(void **state) {
+  (void)state;
+  child_must_pass(use_up, NULL, "reserve=64M");
+}
+
+static void take_neighbours(void *arg) {
+  (void)arg;
+  start();
+  struct page_run a = pagealloc_take(4, 1);
+  REQUIRE(pagealloc_take_at(4, 10).npages == 10);
+  REQUIRE(pagealloc_take_at(13, 2).npages == 0); /* 13 is in use */
+  REQUIRE(pagealloc_take_at(14, 2).npages == 2);
+  size_t end = heap_map.npages;
+  REQUIRE(pagealloc_take_at(end - 1, 2).npages == 0);
+  REQUIRE(pagealloc_take_at(end - 1, 1).npages == 1);
+  REQUIRE(pagealloc_take_at(end, 1).npages == 0);
+  pagealloc_return(a.page, 4);
+  REQUIRE(pagealloc_take_at(0, 4).npages == 4);
+  REQUIRE(pagealloc_check());
+}
+
+static void neighbours_can_be_taken_if_free(void **state) {
+  (void)state;
+  child_must_pass(take_neighbours, NULL, NULL);
+}
+
+static void release_all(void *arg) {
+  (void)arg;
+  start();
+  struct page_run run = pagealloc_take(1000, 1);
+  memset(arena_page_address(0), 7, 1000 * PAGE_BYTES);
+  pagealloc_return(run.page, 1000);
+  REQUIRE(memstat->heap_mapped == 1000 * PAGE_BYTES);
+  REQUIRE(memstat->heap_free == 1000 * PAGE_BYTES);
+  struct page_run r = pagealloc_release_begin(300);
+  REQUIRE(r.npages == 300 && r.page == 700);
+  REQUIRE(pagealloc_npages_free() == 700);
+  REQUIRE(pagealloc_take_at(r.page, 1).npages == 0); /* not meanwhile */
+  REQUIRE(os_release(arena_page_address(r.page), r.npages << PAGE_SHIFT));
+  pagealloc_release_done(r, true);
+  REQUIRE(pagealloc_npages_resident() == 700);
+  r = pagealloc_release_begin(1000);
+  pagealloc_release_done(r, false); /* the OS did not want it */
+  REQUIRE(pagealloc_npages_resident() == 700);
+  REQUIRE(pagealloc_npages_free() == 700);
+  while ((r = pagealloc_release_begin(1000)).npages != 0) {
+    pagealloc_release_done(r, true);
+  }
+  REQUIRE(pagealloc_npages_free() == 0 && pagealloc_npages_resident() == 0);
+  REQUIRE(memstat->heap_mapped_max == 1000 * PAGE_BYTES);
+  REQUIRE(pagealloc_take(1000, 1).is_zero);
+  REQUIRE(pagealloc_check());
+}
+
+static void released_pages_are_zero_and_not_resident(void **state) {
+  (void)state;
+  child_must_pass(release_all, NULL, NULL);
+}
+
+static void cache_pages(void *arg) {
+  (void)arg;
+  start();
+  struct pagecache cache = {0, 0, 0};
+  struct page_run a = pagealloc_take_cached(&cache, 1);
+  struct page_run b = pagealloc_take_cached(&cache, 1);
+  REQUIRE(a.npages == 1 && a.page == 0 && a.is_zero);
+  REQUIRE(b.npages == 1 && b.page == 1 && b.is_zero);
+  if (!ALM_TORTURE) {
+    REQUIRE(pagealloc_npages_resident() == 64); /* the whole block is out */
+    REQUIRE(pagealloc_take_cached(&cache, 15).page == 2);
+    REQUIRE(pagealloc_take_cached(&cache, 16).page == 64); /* not from it */
+  }
+  pagealloc_return(0, 1);
+  pagecache_flush(&cache);
+  REQUIRE(cache.free == 0);
+  REQUIRE(pagealloc_npages_free() == 1);
+  REQUIRE(pagealloc_check());
+  struct page_run c = pagealloc_take_cached(NULL, 1);
+  REQUIRE(c.page == 0 && !c.is_zero);
+  pagecache_flush(&cache); /* empty: nothing */
+  REQUIRE(pagealloc_check());
+}
+
+static void caches_hold_blocks_of_pages(void **state) {
+  (void)state;
+  child_must_pass(cache_pages, NULL, NULL);
+}
+
+static void grow_with_faults(void *arg) {
+  (void)arg;
+  start();
+  (void)os_fault_set(OS_READY, 1, UINT64_MAX);
+  REQUIRE(pagealloc_take(10, 1).npages == 0);
+  (void)os_fault_set(OS_READY, 0, 0);
+  REQUIRE(pagealloc_take(10, 1).npages == 10);
+  (void)os_fault_set(OS_READY, 1, UINT64_MAX);
+  REQUIRE(pagealloc_take(CHUNK_PAGES, 1).npages == 0);
+  REQUIRE(pagealloc_take(CHUNK_PAGES - 10, 1).npages != 0); /* is there */
+  struct pagecache cache = {0, 0, 0};
+  REQUIRE(pagealloc_take_cached(&cache, 1).npages == 0);
+  (void)os_fault_set(OS_READY, 0, 0);
+  REQUIRE(pagealloc_take_cached(&cache, 1).npages == 1);
+  REQUIRE(pagealloc_check());
+}
+
+static void refused_growth_changes_nothing(void **state) {
+  (void)state;
+  if (!ALM_DEBUG) {
+    skip();
+  }
+  child_must_pass(grow_with_faults, NULL, NULL);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_lowest_fitting_run_is_taken),
+      cmocka_unit_test(aligned_runs_are_aligned),
+      cmocka_unit_test(the_last_page_can_be_had_and_not_more),
+      cmocka_unit_test(neighbours_can_be_taken_if_free),
+      cmocka_unit_test(released_pages_are_zero_and_not_resident),
+      cmocka_unit_test(caches_hold_blocks_of_pages),
+      cmocka_unit_test(refused_growth_changes_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
