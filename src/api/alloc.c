@@ -30,7 +30,9 @@ static void *alloc_from(struct cache *cache, unsigned class, bool *is_zero) {
 static void *alloc_small(unsigned class, bool *is_zero) {
   struct cache *cache = process_thread_attach();
   if (likely(cache != NULL)) {
-    return alloc_from(cache, class, is_zero);
+    void *p = alloc_from(cache, class, is_zero);
+    background_poke(); /* what was freed before may be old enough now */
+    return p;
   }
   cache = process_shared_acquire();
   if (cache == NULL) {

@@ -45,7 +45,7 @@ ALM_INTERNAL size_t os_page_bytes(void);
 /* Read what the machine is; idempotent. */
 ALM_INTERNAL void os_init(void);
 
-/* None -> Reserved, at `hint` when it is not NULL and free. `name` is what
+/* None -> Reserved, at `hint` if that place is free. `name` is what
  * /proc/PID/maps shows, where the kernel can. */
 ALM_INTERNAL void *os_reserve(void *hint, size_t bytes, const char *name);
 /* Reserved -> None. */
@@ -104,7 +104,8 @@ struct os_usage {
 };
 ALM_INTERNAL struct os_usage os_usage_self(void);
 
-/* The environment as it was given to the process; works before main. */
+/* The environment as it was given to the process; works before main. NULL
+ * in a program that runs with other rights than its caller. */
 ALM_INTERNAL const char *os_getenv(const char *name);
 
 /* Sleep while *word == expected, at most timeout_ns (0: for ever). May

@@ -29,10 +29,6 @@
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
 #endif
-#ifndef MAP_FIXED_NOREPLACE
-#define MAP_FIXED_NOREPLACE 0x100000
-#endif
-
 size_t sys_page_bytes(void) {
   size_t bytes = getauxval(AT_PAGESZ);
   return is_power_of_two(bytes) ? bytes : 4096;
@@ -55,20 +51,10 @@ static void linux_name(void *p, size_t bytes, const char *name) {
   }
 }
 
-/* Core dumps leave out what was never touched, so nothing is said about them
- * here. */
+/* The kernel takes the hint if that place is free, else any other. Core dumps
+ * leave out what was never touched, so nothing is said about them here. */
 void *sys_reserve(void *hint, size_t bytes, const char *name) {
-  void *p = NULL;
-  if (hint != NULL) {
-    p = linux_map(hint, bytes, PROT_NONE, MAP_NORESERVE | MAP_FIXED_NOREPLACE);
-    if (p != NULL && p != hint) { /* a kernel that does not know the flag */
-      munmap(p, bytes);
-      p = NULL;
-    }
-  }
-  if (p == NULL) {
-    p = linux_map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
-  }
+  void *p = linux_map(hint, bytes, PROT_NONE, MAP_NORESERVE);
   if (p != NULL) {
     linux_name(p, bytes, name); /* parts that become ready inherit it */
   }
@@ -207,7 +193,7 @@ struct os_usage os_usage_self(void) {
 }
 
 const char *os_getenv(const char *name) {
-  return environ == NULL ? NULL : getenv(name);
+  return environ == NULL ? NULL : secure_getenv(name);
 }
 
 void os_futex_wait(uint32_t *word, uint32_t expected, uint64_t timeout_ns) {

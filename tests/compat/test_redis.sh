@@ -91,7 +91,7 @@ alive "the benchmark"
 sum=$(ask --raw eval 'local s = 0
   for i = 0, 49 do for _, v in ipairs(redis.call("lrange", "list:" .. i, 0, -1))
   do s = s + #v end end return s' 0)
-[ "$sum" -eq 3990000 ] || fail "redis-server: lists hold $sum bytes, not 3990000"
+[ "$sum" -eq 3990000 ] || fail "lists hold $sum bytes, not 3990000"
 [ "${keys##* }" -gt 10000 ] || fail "redis-server: only $keys keys"
 
 # What the files say, in new processes: first the log, then the snapshot.
