@@ -33,8 +33,8 @@ struct batch {
 
 /* Bytes and objects in one full batch; bound what a thread holds per class.
  * Every free object in a list may be the one that keeps a span: four times
- * these figures cost 5 MiB of 39 in a SQL session and saved 3 % of the time
- * of churning and larson-like programs (doc/decisions/). */
+ * these figures cost 5 % of a SQL session's memory and saved 6 to 9 % of the
+ * time of churning programs (doc/decisions/002). */
 enum { BATCH_COUNT_MAX = 128, BATCH_BYTES = ALM_TORTURE ? 512 : 8192 };
 
 /* Objects in a full batch of the class: at least 2. */

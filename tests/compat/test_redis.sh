@@ -6,10 +6,11 @@
 need redis-server redis-benchmark redis-cli
 
 socket=$work/redis.sock
-server=
+server='' load=''
 stop_server() {
-  [ -z "$server" ] || kill -9 "$server" 2>/dev/null
-  server=
+  for pid in $load $server; do
+    kill -9 "$pid" && wait "$pid"
+  done 2>/dev/null
 }
 trap 'stop_server; cd / && rm -rf "$work"' EXIT
 
@@ -18,7 +19,7 @@ ask() { timeout 20 redis-cli -s "$socket" "$@"; }
 # start ARGUMENT... -- a server on the library, answering.
 start() {
   env LD_PRELOAD="$LIB" redis-server --port 0 --unixsocket "$socket" \
-    --dir "$work" --save '' --appenddirname log --daemonize no \
+    --dir "$work" --save '' --appenddirname log --auto-aof-rewrite-percentage 0 \
     --enable-debug-command yes "$@" \
     >>server.log 2>&1 &
   server=$!
@@ -75,13 +76,19 @@ ask eval 'for i = 1, 20000 do
 
 bench -n 30000 -c 10 -r 20000 -d 300 -t set & # writes on during the forks
 load=$!
-[ "$(ask bgsave)" = "Background saving started" ] || fail "BGSAVE is refused"
+answer=$(ask bgsave)
+[ "$answer" = "Background saving started" ] || fail "BGSAVE: $answer"
 wait_for rdb_bgsave_in_progress 0 BGSAVE
 wait_for rdb_last_bgsave_status ok BGSAVE
-ask bgrewriteaof >/dev/null || fail "BGREWRITEAOF is refused"
+answer=$(ask bgrewriteaof)
+case $answer in
+*started*) ;;
+*) fail "BGREWRITEAOF: $answer" ;;
+esac
 wait_for aof_rewrite_in_progress 0 BGREWRITEAOF
 wait_for aof_last_bgrewrite_status ok BGREWRITEAOF
 wait $load || exit 1
+load=
 ask memory purge >/dev/null
 ask config set activedefrag no >/dev/null
 

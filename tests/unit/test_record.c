@@ -133,10 +133,18 @@ static void nothing_is_recorded_unasked(void **state) {
 
 static void a_folder_that_cannot_be_written_is_reported_once(void **state) {
   (void)state;
-  struct child c = child_run(allocate, records, "record=/proc/self");
+  struct child c = child_run(allocate, records, "record=/dev/null");
   assert_true(child_exited(&c, 3));
   assert_non_null(strstr(c.text, "almacen: option \"record\""));
   assert_ptr_equal(strchr(c.text, '\n'), c.text + strlen(c.text) - 1);
+}
+
+/* `almacen run` is over and has removed it; the program it started is not. */
+static void a_folder_that_is_gone_is_no_news(void **state) {
+  (void)state;
+  struct child c = child_run(allocate, records, "record=/no/such/folder");
+  assert_true(child_exited(&c, 3));
+  assert_string_equal(c.text, "");
 }
 
 int main(void) {
@@ -146,6 +154,7 @@ int main(void) {
       cmocka_unit_test(a_forked_child_counts_in_a_file_of_its_own),
       cmocka_unit_test(nothing_is_recorded_unasked),
       cmocka_unit_test(a_folder_that_cannot_be_written_is_reported_once),
+      cmocka_unit_test(a_folder_that_is_gone_is_no_news),
   };
   return cmocka_run_group_tests(tests, start, finish);
 }
