@@ -19,9 +19,8 @@ ask() { timeout 20 redis-cli -s "$socket" "$@"; }
 # start ARGUMENT... -- a server on the library, answering.
 start() {
   env LD_PRELOAD="$LIB" redis-server --port 0 --unixsocket "$socket" \
-    --dir "$work" --save '' --appenddirname log --auto-aof-rewrite-percentage 0 \
-    --enable-debug-command yes "$@" \
-    >>server.log 2>&1 &
+    --dir "$work" --save '' --appenddirname log --enable-debug-command yes \
+    --auto-aof-rewrite-percentage 0 "$@" >>server.log 2>&1 &
   server=$!
   for _ in $(seq 150); do
     [ "$(ask ping 2>/dev/null)" = PONG ] && return
