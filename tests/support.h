@@ -45,19 +45,26 @@ enum { UNDER_ASAN = 1 };
 enum { UNDER_ASAN = 0 };
 #endif
 
+/* Read by TSan: a forked child may start its own background thread. */
+const char *__tsan_default_options(void);
+__attribute__((used)) const char *__tsan_default_options(void) {
+  return "die_after_fork=0";
+}
+
 enum { SKIPPED = 77 };
 
 /* Exit codes of children beside their own. */
 enum { CHILD_REQUIRE_FAILED = 97, CHILD_TIMED_OUT = 98 };
 
-static uint64_t support_seed;  /* printed when something fails */
+static uint64_t support_seed; /* printed when something fails */
 static bool support_in_child;
 
-__attribute__((unused, noreturn, noinline)) static void
-support_failed(const char *expression, const char *file, int line) {
+__attribute__((unused, noreturn, noinline)) static void support_failed(
+    const char *expression, const char *file, int line) {
   char text[300];
-  int n = snprintf(text, sizeof text, "%s:%d: required: %s (seed %" PRIu64 ")\n",
-                   file, line, expression, support_seed);
+  int n =
+      snprintf(text, sizeof text, "%s:%d: required: %s (seed %" PRIu64 ")\n",
+               file, line, expression, support_seed);
   ssize_t wrote = write(STDERR_FILENO, text, (size_t)n);
   (void)wrote;
   if (support_in_child) {
@@ -93,8 +100,7 @@ __attribute__((unused)) static uint64_t now_ns(void) {
 
 __attribute__((unused)) static void sleep_ms(unsigned ms) {
   struct timespec t = {ms / 1000, (long)(ms % 1000) * 1000000};
-  while (nanosleep(&t, &t) != 0 && errno == EINTR) {
-  }
+  while (nanosleep(&t, &t) != 0 && errno == EINTR) {}
 }
 
 /* The moment at which a stress test stops: after ALM_SOAK_SECONDS, else
@@ -161,8 +167,9 @@ __attribute__((unused)) static bool child_aborted(const struct child *c) {
 
 /* Run f(arg) in a child; it ends with 0 when f returns, and is killed by
  * SIGALRM after a minute. `options` is its ALMACEN, NULL for none. */
-__attribute__((unused)) static struct child
-child_run(void (*f)(void *), void *arg, const char *options) {
+__attribute__((unused)) static struct child child_run(void (*f)(void *),
+                                                      void *arg,
+                                                      const char *options) {
   struct child c = {0, ""};
   int ends[2];
   fflush(NULL);
@@ -202,8 +209,7 @@ child_run(void (*f)(void *), void *arg, const char *options) {
   }
   c.text[used] = '\0';
   close(ends[0]);
-  while (waitpid(pid, &c.status, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(pid, &c.status, 0) < 0 && errno == EINTR) {}
   return c;
 }
 
@@ -261,8 +267,7 @@ __attribute__((unused)) static bool stamp_holds(const void *p, size_t size,
       return false;
     }
   }
-  for (size_t i = STAMP_STEP; i + 8 <= tail && i + 8 <= kept;
-       i += STAMP_STEP) {
+  for (size_t i = STAMP_STEP; i + 8 <= tail && i + 8 <= kept; i += STAMP_STEP) {
     uint64_t w = stamp_word(tag, i);
     if (memcmp(b + i, &w, 8) != 0) {
       return false;

@@ -86,27 +86,33 @@ void *alm_reallocarray(void *p, size_t count, size_t size) {
   return almacen_realloc(p, bytes, "reallocarray");
 }
 
-/* Debug builds: could an object at p have been asked for with `size`? */
-static void almacen_check_size(void *p, size_t align, size_t size,
-                               const char *call) {
+/* Debug builds: could an object at p have been asked for with `size`? False:
+ * no, and it was reported. */
+static bool almacen_size_fits(void *p, size_t align, size_t size,
+                              const char *call) {
   if (!ALM_DEBUG || p == NULL) {
-    return;
+    return true;
   }
   size_t usable = alloc_usable_size(p, call);
-  if (usable != 0 && (size > usable || (uintptr_t)p % align != 0)) {
+  bool fits = size <= usable && (uintptr_t)p % align == 0;
+  if (usable != 0 && !fits) {
     struct misuse m = {ALM_MISUSE_SIZE, p, (uintptr_t)p, usable, size};
     misuse_report(call, &m);
   }
+  return usable != 0 && fits;
 }
 
 void alm_free_sized(void *p, size_t size) {
-  almacen_check_size(p, 1, size, "free_sized");
-  alloc_free(p, "free_sized");
+  if (almacen_size_fits(p, 1, size, "free_sized")) {
+    alloc_free(p, "free_sized");
+  }
 }
 
 void alm_free_aligned_sized(void *p, size_t alignment, size_t size) {
-  almacen_check_size(p, max_size(alignment, 1), size, "free_aligned_sized");
-  alloc_free(p, "free_aligned_sized");
+  size_t align = max_size(alignment, 1);
+  if (almacen_size_fits(p, align, size, "free_aligned_sized")) {
+    alloc_free(p, "free_aligned_sized");
+  }
 }
 
 void *alm_aligned_alloc(size_t alignment, size_t size) {

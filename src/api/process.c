@@ -24,7 +24,7 @@ enum { START_NEW, START_BUSY, START_DONE };
 static struct {
   uint32_t start_state; /* CAS by the starter, then release / acquire      */
   pthread_key_t key;    /* its destructor ends the thread's cache          */
-  bool has_key;         /* set before a second thread exists               */
+  bool has_key;         /* constant once START_DONE                        */
   struct lock shared_lock;
   struct cache *shared; /* under shared_lock                               */
 } process = {.shared_lock = LOCK_INIT(RANK_SHARED)};
@@ -89,7 +89,6 @@ STATIC_CHECK(SIZECLASS_COUNT == ALM_CLASS_COUNT);
 
 /* What may allocate itself, and therefore comes after START_DONE. */
 static void process_start_late(void) {
-  process.has_key = pthread_key_create(&process.key, process_thread_end) == 0;
   if (conf_number(CONF_fork_handlers)) {
     pthread_atfork(process_fork_prepare, process_fork_parent,
                    process_fork_child);
@@ -113,6 +112,7 @@ static bool process_start_slow(void) {
     pagealloc_init();
     central_init();
     background_init();
+    process.has_key = pthread_key_create(&process.key, process_thread_end) == 0;
     record_open();
   }
   /* a refusal may pass: the next call tries again */

@@ -13,6 +13,11 @@
  * sleeps. */
 enum { RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
 
+/* A thread's first runs of a class are short, each twice the last, and leave
+ * the rest of the span to others: a thousand threads that allocate a little
+ * share spans instead of owning one per class each. */
+enum { START_RUN_BYTES = ALM_TORTURE ? 32 : 1024, STARTS = 3 };
+
 const struct cache cache_empty;
 
 static struct {
@@ -81,11 +86,28 @@ static struct batch cache_detach(struct cache *cache, unsigned class) {
   return b;
 }
 
+static size_t cache_run_bytes(const struct reserve *r) {
+  return r->starts < STARTS ? (size_t)START_RUN_BYTES << r->starts
+                            : RUN_BYTES_MAX;
+}
+
+static void cache_give_up_span(struct reserve *r) {
+  if (r->span == NULL) {
+    return;
+  }
+  if (r->claimed != 0) {
+    span_unclaim(r->span, r->claimed_word, r->claimed);
+    r->claimed = 0;
+  }
+  central_return_span(r->span);
+  r->span = NULL;
+}
+
 /* Bump through the next consecutive claimed slots. */
 static void cache_start_run(struct cache *cache, unsigned class) {
   struct bin *bin = &cache->bins[class];
   struct reserve *r = &cache->reserves[class];
-  size_t most = max_size(RUN_BYTES_MAX / bin->object_bytes, 1);
+  size_t most = max_size(cache_run_bytes(r) / bin->object_bytes, 1);
   unsigned first = bits_ctz(r->claimed);
   size_t n = min_size(bits_ctz(~(r->claimed >> first)), most);
   r->claimed &= ~bits_span(first, (unsigned)n);
@@ -102,6 +124,10 @@ static void cache_start_run(struct cache *cache, unsigned class) {
   bin->run_end = bin->run + n * bin->object_bytes;
   bin->run_is_zero = atomic_load_relaxed(&r->span->is_fresh);
   r->inflow += n;
+  if (r->starts < STARTS) {
+    r->starts++;
+    cache_give_up_span(r);
+  }
 }
 
 /* Slots from the owned span; false: it has none left. */
@@ -120,18 +146,6 @@ static bool cache_claim(struct reserve *r) {
     }
   }
   return false;
-}
-
-static void cache_give_up_span(struct reserve *r) {
-  if (r->span == NULL) {
-    return;
-  }
-  if (r->claimed != 0) {
-    span_unclaim(r->span, r->claimed_word, r->claimed);
-    r->claimed = 0;
-  }
-  central_return_span(r->span);
-  r->span = NULL;
 }
 
 bool cache_refill(struct cache *cache, unsigned class) {

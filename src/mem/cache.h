@@ -51,6 +51,7 @@ struct reserve {
   uint64_t claimed;  /* slots of word claimed_word not yet in a run */
   unsigned claimed_word;
   unsigned next_word;        /* first word of span not yet looked at        */
+  unsigned starts;           /* short runs so far, see START_RUN_BYTES      */
   uint64_t inflow;           /* [cache.1], modulo 2^64                      */
   uint64_t published_allocs; /* what memstat has                            */
   uint64_t published_frees;

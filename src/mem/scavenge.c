@@ -11,6 +11,9 @@
  * pages unavailable for longer. */
 enum { QUANTUM_PAGES = 256 };
 
+/* A step that the kernel refuses so often in a row ends. */
+enum { REFUSALS_MAX = 3 };
+
 static struct lock scavenge_lock = LOCK_INIT(RANK_SCAVENGE);
 
 uint64_t scavenge_goal_step(struct scavenge_goal *goal, uint64_t used_bytes,
@@ -28,6 +31,7 @@ uint64_t scavenge_goal_step(struct scavenge_goal *goal, uint64_t used_bytes,
 
 size_t scavenge_step(size_t keep_npages, uint64_t budget_ns) {
   size_t total = 0;
+  unsigned refusals = 0;
   uint64_t start = budget_ns ? os_now_ns() : 0;
   lock_acquire(&scavenge_lock);
   while (pagealloc_npages_free() > keep_npages) {
@@ -40,10 +44,11 @@ size_t scavenge_step(size_t keep_npages, uint64_t budget_ns) {
     bool ok =
         os_release(arena_page_address(run.page), run.npages << PAGE_SHIFT);
     pagealloc_release_done(run, ok);
-    if (!ok) {
+    total += ok ? run.npages : 0;
+    refusals = ok ? 0 : refusals + 1;
+    if (refusals == REFUSALS_MAX) {
       break; /* locked memory, say: the next step tries again */
     }
-    total += run.npages;
     if (budget_ns && os_now_ns() - start >= budget_ns) {
       break;
     }

@@ -10,8 +10,9 @@ enum { FREE, HELD, HELD_WAITED };
 /* About a microsecond: longer than a bitmap search, shorter than a sleep. */
 enum { SPINS_MAX = 40, HELD_LOCKS_MAX = ALM_DEBUG ? 2048 : 1 };
 
-/* Debug builds only: what this thread holds, in order of acquisition. */
-static ALM_TLS struct {
+/* Debug builds only: what this thread holds, in order of acquisition. Too
+ * large for the static block that a dlopen'ed library may use. */
+static _Thread_local __attribute__((tls_model("global-dynamic"))) struct {
   const struct lock *held[HELD_LOCKS_MAX];
   unsigned count;
 } lock_thread;

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+enum { TORTURE_FAULT_EVERY = 7 };
+
 struct fault {
   uint64_t calls; /* since the last setting; any thread, relaxed */
   uint64_t nth;   /* 0: off. Written by the test between runs     */
@@ -32,7 +34,12 @@ bool os_fault_hit(enum os_call call) {
   struct fault *f = &os_mem.faults[call];
   uint64_t now = atomic_add_relaxed(&f->calls, 1) + 1;
   uint64_t nth = atomic_load_relaxed(&f->nth);
-  return nth != 0 && now >= nth && now - nth < atomic_load_relaxed(&f->count);
+  if (nth == 0) {
+    /* Torture: refuse now and then what every caller must do without. */
+    bool is_optional = call == OS_RELEASE || call == OS_MOVE;
+    return ALM_TORTURE && is_optional && now % TORTURE_FAULT_EVERY == 0;
+  }
+  return now >= nth && now - nth < atomic_load_relaxed(&f->count);
 }
 
 void os_init(void) {

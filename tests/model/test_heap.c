@@ -9,7 +9,7 @@ enum { OBJECTS_MAX = 3000, HANDLED_BYTES_MAX = 96 << 20 };
 
 struct object {
   uintptr_t start;
-  size_t size;   /* as asked for */
+  size_t size; /* as asked for */
   size_t usable;
   uint64_t tag;
 };

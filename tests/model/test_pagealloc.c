@@ -209,8 +209,7 @@ static size_t model_releasable(size_t most, size_t *page) {
   }
   size_t first = end;
   while (first > 0 && end - first < most && !m.used[first - 1] &&
-         !m.released[first - 1] &&
-         (first == end || first % CHUNK_PAGES != 0)) {
+         !m.released[first - 1] && (first == end || first % CHUNK_PAGES != 0)) {
     first--;
   }
   *page = first;

@@ -113,7 +113,7 @@ static void single_runs_at_every_place_agree_with_loops(void **state) {
   (void)state;
   struct rng r = {1};
   struct chunk_bits c;
-  static const unsigned lengths[] = {1,  2,   31,  32,  33,  63,  64, 65,
+  static const unsigned lengths[] = {1,  2,   31,  32,  33,  63,  64,  65,
                                      95, 127, 128, 129, 191, 448, 511, 512};
   for (unsigned l = 0; l < sizeof lengths / sizeof lengths[0]; l++) {
     for (unsigned at = 0; at + lengths[l] <= CHUNK_PAGES; at++) {

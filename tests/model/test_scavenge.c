@@ -71,8 +71,8 @@ static void a_new_peak_is_taken_at_once(void **state) {
   for (unsigned i = 0; i < 10000; i++) {
     uint64_t before = g.peak_bytes;
     uint64_t used = rng_size(&r, (size_t)1 * TIB);
-    uint64_t keep = scavenge_goal_step(&g, used, rng_below(&r, 1000000000),
-                                       1400000000);
+    uint64_t keep =
+        scavenge_goal_step(&g, used, rng_below(&r, 1000000000), 1400000000);
     assert_true(g.peak_bytes >= used);
     assert_true(g.peak_bytes <= (before > used ? before : used));
     assert_true(keep == g.peak_bytes - used);

@@ -42,7 +42,7 @@ static void every_aligned_size_gets_the_smallest_adequate_class(void **state) {
 
 static void every_offset_has_its_slot_and_knows_a_start(void **state) {
   (void)state;
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     const struct sizeclass *c = &sizeclasses[class];
     for (size_t at = 0; at < (size_t)c->npages << PAGE_SHIFT; at++) {
       REQUIRE(sizeclass_slot(class, at) == at / c->object_bytes);
@@ -62,7 +62,7 @@ static void the_magic_of_no_class_has_no_slot_starts(void **state) {
 static void spans_hold_as_many_slots_as_fit(void **state) {
   (void)state;
   uint32_t last = 0;
-  for (unsigned class = 1; class < SIZECLASS_COUNT; class++) {
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     const struct sizeclass *c = &sizeclasses[class];
     size_t bytes = (size_t)c->npages << PAGE_SHIFT;
     assert_true(c->object_bytes > last && c->object_bytes % 8 == 0);

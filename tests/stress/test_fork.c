@@ -1,101 +1,129 @@
-/* tests/stress/test_fork.c -- fork in the middle of everything.
- *
- * WHAT    A threaded process forks while its threads are in every part of the
- *         allocator; each child allocates, frees what it inherited, checks
- *         the whole heap and exits. A lock that stayed held shows as a
- *         timeout.
- */
-#include "support.h"
+/* Forks out of a process whose threads allocate all the time. A child that
+ * waits for a lock its parent's threads held would wait for ever. */
+#include "load.h"
 
-#include "almacen.h"
+static uint64_t end_ns;
+static uint64_t seed;
 
-#include <pthread.h>
-
-enum { THREADS = 4, KEPT = 200 };
-
-static bool is_over;
-
-static void *busy(void *arg) {
-  struct rng r = {(uintptr_t)arg};
-  void *kept[KEPT] = {NULL};
-  while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
-    size_t at = rng_below(&r, KEPT);
-    alm_free(kept[at]);
-    kept[at] = alm_malloc(rng_size(&r, 100000));
-    REQUIRE(kept[at] != NULL);
-    if (rng_below(&r, 500) == 0) {
-      alm_release_memory(0);
+static void *work(void *arg) {
+  struct rng r = {seed + (uintptr_t)arg * 104729};
+  while (now_ns() < end_ns) {
+    load_some(&r, 500, rng_below(&r, 3) ? 3000 : 400000);
+    if (rng_below(&r, 50) == 0) {
+      (void)alm_release_memory(0);
     }
-  }
-  for (size_t i = 0; i < KEPT; i++) {
-    alm_free(kept[i]);
   }
   return NULL;
 }
 
-static void live_as_child(struct rng *r, void **inherited) {
-  alarm(20);
-  for (size_t i = 0; i < KEPT; i++) {
-    REQUIRE(stamp_holds(inherited[i], 100, 100, i));
-    alm_free(inherited[i]);
-  }
-  void *mine[KEPT] = {NULL};
-  for (size_t i = 0; i < 10 * KEPT; i++) {
-    size_t at = rng_below(r, KEPT);
-    alm_free(mine[at]);
-    mine[at] = alm_malloc(rng_size(r, 100000));
-    REQUIRE(mine[at] != NULL);
-  }
+/* What a child does: all of the allocator, its own thread only. */
+static void live_as_child(uint64_t own_seed, unsigned depth) {
+  struct rng r = {own_seed};
+  alarm(30); /* a deadlock ends here */
+  load_some(&r, 1000, 100000);
+  mail_empty(); /* objects of the parent's threads are ours to free */
+  struct alm_stats s;
+  alm_stats_read(&s);
+  (void)alm_release_memory(0);
+  alm_thread_flush();
   REQUIRE(alm_check());
-  alm_release_memory(0);
-  _exit(0);
-}
-
-static void fork_often(void *unused) {
-  (void)unused;
-  struct rng r = {seed_take()};
-  pthread_t threads[THREADS];
-  void *inherited[KEPT];
-  for (size_t i = 0; i < KEPT; i++) {
-    inherited[i] = alm_malloc(100);
-    REQUIRE(inherited[i] != NULL);
-    stamp_write(inherited[i], 100, i);
-  }
-  for (size_t i = 0; i < THREADS; i++) {
-    REQUIRE(pthread_create(&threads[i], NULL, busy,
-                           (void *)(uintptr_t)rng_next(&r)) == 0);
-  }
-  uint64_t end = soak_end_ns(2000);
-  do {
+  (void)alm_background_stop(); /* the child's own, if it has one by now */
+  if (depth > 0) {
     pid_t pid = fork();
     REQUIRE(pid >= 0);
     if (pid == 0) {
-      live_as_child(&r, inherited);
+      live_as_child(own_seed + 1, depth - 1);
+      _exit(0);
+    }
+    int status;
+    REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+  }
+}
+
+static void *fork_often(void *arg) {
+  uint64_t own_seed = seed + (uintptr_t)arg * 1000003;
+  while (now_ns() < end_ns) {
+    void *before = object_make(100, 1);
+    pid_t pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+      support_in_child = true;
+      object_free(before);
+      live_as_child(own_seed, own_seed % 8 == 0);
+      _exit(0);
     }
     int status;
     REQUIRE(waitpid(pid, &status, 0) == pid);
-    REQUIRE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    rng_next(&r);
-  } while (now_ns() < end);
-  __atomic_store_n(&is_over, true, __ATOMIC_RELAXED);
-  for (size_t i = 0; i < THREADS; i++) {
-    pthread_join(threads[i], NULL);
+    REQUIRE(status == 0);
+    object_free(before);
+    own_seed++;
   }
+  return NULL;
+}
+
+static void *fork_or_work(void *arg) {
+  return (uintptr_t)arg < 2 ? fork_often(arg) : work(arg);
+}
+
+static void children_of_a_busy_process_can_allocate(void **state) {
+  (void)state;
+  seed = seed_take();
+  sleep_ms(120); /* so that there is a background thread as well */
+  end_ns = soak_end_ns(2500);
+  threads_run(5, fork_or_work);
+  mail_empty();
+  (void)alm_background_stop();
+  everything_must_be_back();
+}
+
+/* A child that goes on as a threaded process of its own. */
+static void live_as_threaded_child(void) {
+  support_in_child = true;
+  alarm(60);
+  seed++;
+  end_ns = now_ns() + 200000000;
+  threads_run(3, work);
+  mail_empty();
   REQUIRE(alm_check());
 }
 
-static void children_of_a_threaded_process_go_on(void **state) {
+static void *fork_threaded(void *arg) {
+  (void)arg;
+  for (int i = 0; i < 5; i++) {
+    pid_t pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+      live_as_threaded_child();
+      _exit(0);
+    }
+    int status;
+    REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+  }
+  return NULL;
+}
+
+static void *fork_threaded_or_work(void *arg) {
+  return (uintptr_t)arg < 1 ? fork_threaded(arg) : work(arg);
+}
+
+static void children_can_have_threads_again(void **state) {
   (void)state;
   if (UNDER_TSAN) {
-    skip(); /* its runtime does not support work in such a child */
+    skip(); /* it refuses threads in the child of a threaded process */
   }
-  seed_take();
-  child_must_pass(fork_often, NULL, NULL);
+  seed = seed_take();
+  end_ns = now_ns() + 1500000000;
+  threads_run(4, fork_threaded_or_work);
+  mail_empty();
+  (void)alm_background_stop();
+  everything_must_be_back();
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(children_of_a_threaded_process_go_on),
+      cmocka_unit_test(children_of_a_busy_process_can_allocate),
+      cmocka_unit_test(children_can_have_threads_again),
   };
+  (void)seed_take();
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

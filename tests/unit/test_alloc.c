@@ -37,9 +37,9 @@ static void calloc_clears_what_was_used_before(void **state) {
 
 /* Sizes on both sides of every change of how an object is kept. */
 static const size_t steps[] = {
-    1,     8,     9,     16,     17,     24,      48,       100,     1000,
-    1024,  1025,  8192,  8193,   32767,  32768,   32769,    40000,   40961,
-    65536, 81920, 98304, 262144, 300000, 1048576, 1048577,  3000000, 5 << 20,
+    1,     8,     9,     16,     17,     24,      48,      100,     1000,
+    1024,  1025,  8192,  8193,   32767,  32768,   32769,   40000,   40961,
+    65536, 81920, 98304, 262144, 300000, 1048576, 1048577, 3000000, 5 << 20,
 };
 enum { STEPS = sizeof steps / sizeof steps[0] };
 

@@ -20,8 +20,7 @@ static void check_first(void *arg) {
   REQUIRE(alm_malloc(1) != NULL);
 }
 
-static void everything_may_be_called_before_the_first_allocation(
-    void **state) {
+static void everything_may_be_called_before_the_first_allocation(void **state) {
   (void)state;
   child_must_pass(check_first, NULL, NULL);
 }
@@ -104,8 +103,8 @@ static void errno_is_untouched_on_success(void **state) {
 
 static void alignments_hold_for_all_sizes(void **state) {
   (void)state;
-  static const size_t sizes[] = {0,    1,     15,    16,    17,    100,  1000,
-                                 4096, 10000, 32768, 32769, 100000};
+  static const size_t sizes[] = {0,    1,    15,    16,    17,    100,
+                                 1000, 4096, 10000, 32768, 32769, 100000};
   for (size_t align = 8; align <= (size_t)64 << 20; align *= 2) {
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
       void *p = NULL;
@@ -176,8 +175,8 @@ static void note(const struct alm_misuse_info *info) {
   alm_free(alm_malloc(10)); /* it may call anything */
 }
 
-static void expect_report(enum alm_misuse kind, const char *call,
-                          const void *p, const char *text) {
+static void expect_report(enum alm_misuse kind, const char *call, const void *p,
+                          const char *text) {
   assert_int_equal(reports, 1);
   reports = 0;
   assert_int_equal(seen.kind, kind);
@@ -255,8 +254,7 @@ static void double_free_is_reported(void **state) {
   assert_ptr_not_equal(alm_malloc(48), alm_malloc(48));
 }
 
-static void late_double_free_is_reported_when_the_list_goes_home(
-    void **state) {
+static void late_double_free_is_reported_when_the_list_goes_home(void **state) {
   (void)state;
   enum { MANY = 3000 };
   static void *objects[MANY];
@@ -339,7 +337,7 @@ static void every_error_has_a_sentence(void **state) {
     assert_string_not_equal(alm_strerror((enum alm_err)e),
                             alm_strerror((enum alm_err)1000));
   }
-  assert_non_null(alm_strerror((enum alm_err)-1));
+  assert_non_null(alm_strerror((enum alm_err) - 1));
   assert_string_equal(alm_version(), ALM_VERSION);
 }
 

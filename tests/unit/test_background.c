@@ -178,7 +178,7 @@ static void fork_with_thread(void *arg) {
   pid_t pid = fork();
   REQUIRE(pid >= 0);
   if (pid == 0) {
-      REQUIRE(!alm_background_stop());
+    REQUIRE(!alm_background_stop());
     if (!UNDER_TSAN) { /* which refuses new threads in a child */
       spike(64 * MIB);
       REQUIRE(thread_starts());

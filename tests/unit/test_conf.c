@@ -35,10 +35,9 @@ static void read_values(void *arg) {
 
 static void values_are_read_with_their_units(void **state) {
   (void)state;
-  struct child c =
-      child_run(read_values, NULL,
-                "background=0,decay_ms=250,,reserve=3G,"
-                "seed=18446744073709551615,record=/some/where=x,");
+  struct child c = child_run(read_values, NULL,
+                             "background=0,decay_ms=250,,reserve=3G,"
+                             "seed=18446744073709551615,record=/some/where=x,");
   assert_true(child_exited(&c, 0));
   assert_string_equal(c.text, "");
 }
@@ -46,13 +45,26 @@ static void values_are_read_with_their_units(void **state) {
 static void wrong_options_are_named_once_each_and_ignored(void **state) {
   (void)state;
   static const char *const wrong[] = {
-      "background=2",      "background=",   "background",
-      "background=yes",    "decay_ms=-1",   "decay_ms=3600001",
-      "reserve=1K",        "reserve=17T",   "reserve=16X",
-      "reserve=16TT",      "reserve=T",     "reserve=99999999999999999999",
-      "seed=0x10",         "seed=1K",       "seed=18446744073709551616",
-      "reserve=18014398509481985K",         "background =1",
-      "BACKGROUND=1",      "no_such_name=1", "=1",
+      "background=2",
+      "background=",
+      "background",
+      "background=yes",
+      "decay_ms=-1",
+      "decay_ms=3600001",
+      "reserve=1K",
+      "reserve=17T",
+      "reserve=16X",
+      "reserve=16TT",
+      "reserve=T",
+      "reserve=99999999999999999999",
+      "seed=0x10",
+      "seed=1K",
+      "seed=18446744073709551616",
+      "reserve=18014398509481985K",
+      "background =1",
+      "BACKGROUND=1",
+      "no_such_name=1",
+      "=1",
       "nothing",
   };
   for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

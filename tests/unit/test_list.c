@@ -12,8 +12,7 @@ static void expect(const struct list_node *head, const char *digits) {
   const struct list_node *n = head->next;
   for (; *digits; digits++, n = n->next) {
     assert_ptr_not_equal(n, head);
-    assert_int_equal(LIST_ELEMENT(n, struct item, link)->number,
-                     *digits - '0');
+    assert_int_equal(LIST_ELEMENT(n, struct item, link)->number, *digits - '0');
     assert_true(n->prev->next == n && n->next->prev == n);
   }
   assert_ptr_equal(n, head);

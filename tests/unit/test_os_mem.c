@@ -77,7 +77,8 @@ static void a_free_hint_is_taken_and_a_used_one_is_not(void **state) {
   char *p = os_reserve(NULL, 64 * page, "test");
   assert_non_null(p);
   char *other = os_reserve(p, 64 * page, "test");
-  assert_true(other != NULL && (other >= p + 64 * page || other + 64 * page <= p));
+  assert_true(other != NULL &&
+              (other >= p + 64 * page || other + 64 * page <= p));
   os_unreserve(other, 64 * page);
   os_unreserve(p, 64 * page);
   if (!UNDER_TSAN) { /* which has its own idea of addresses */
