@@ -165,6 +165,23 @@ __attribute__((unused)) static bool child_aborted(const struct child *c) {
   return WIFSIGNALED(c->status) && WTERMSIG(c->status) == SIGABRT;
 }
 
+/* ALMACEN for a child. ALM_TEST_RESERVE is for emulators, to which 16 TiB of
+ * address space cost memory. */
+__attribute__((unused)) static void support_set_options(const char *options) {
+  const char *reserve = getenv("ALM_TEST_RESERVE");
+  char text[512];
+  if (reserve != NULL && (options == NULL || !strstr(options, "reserve="))) {
+    snprintf(text, sizeof text, "reserve=%s,%s", reserve,
+             options ? options : "");
+    options = text;
+  }
+  if (options != NULL) {
+    setenv("ALMACEN", options, 1);
+  } else {
+    unsetenv("ALMACEN");
+  }
+}
+
 /* Run f(arg) in a child; it ends with 0 when f returns, and is killed by
  * SIGALRM after a minute. `options` is its ALMACEN, NULL for none. */
 __attribute__((unused)) static struct child child_run(void (*f)(void *),
@@ -187,11 +204,7 @@ __attribute__((unused)) static struct child child_run(void (*f)(void *),
     dup2(ends[1], STDERR_FILENO);
     close(ends[0]);
     close(ends[1]);
-    if (options != NULL) {
-      setenv("ALMACEN", options, 1);
-    } else {
-      unsetenv("ALMACEN");
-    }
+    support_set_options(options);
     f(arg);
     _exit(0);
   }

@@ -8,27 +8,31 @@
 enum { FREE, HELD, HELD_WAITED };
 
 /* About a microsecond: longer than a bitmap search, shorter than a sleep. */
-enum { SPINS_MAX = 40, HELD_LOCKS_MAX = ALM_DEBUG ? 2048 : 1 };
+enum { SPINS_MAX = 40 };
 
-/* Debug builds only: what this thread holds, in order of acquisition. Too
- * large for the static block that a dlopen'ed library may use. */
-static _Thread_local __attribute__((tls_model("global-dynamic"))) struct {
+/* Debug builds: what this thread holds, in order of acquisition. Few enough
+ * for the static block a dlopen'ed library may use; a check of the whole heap
+ * with many threads holds more, which are then only counted. */
+enum { HELD_LOCKS_MAX = ALM_DEBUG ? 100 : 1 };
+static ALM_TLS struct {
   const struct lock *held[HELD_LOCKS_MAX];
   unsigned count;
+  unsigned untracked; /* acquired while `held` was full */
 } lock_thread;
 
 static void lock_note_acquired(const struct lock *l) {
   if (!ALM_DEBUG) {
     return;
   }
-  unsigned n = lock_thread.count;
-  CHECK(n < HELD_LOCKS_MAX);
-  lock_thread.held[n] = l;
-  lock_thread.count = n + 1;
+  if (lock_thread.count == HELD_LOCKS_MAX) {
+    lock_thread.untracked++;
+    return;
+  }
+  lock_thread.held[lock_thread.count++] = l;
 }
 
 static void lock_check_order(const struct lock *l) {
-  if (!ALM_DEBUG || lock_thread.count == 0) {
+  if (!ALM_DEBUG || lock_thread.count == 0 || lock_thread.untracked > 0) {
     return;
   }
   const struct lock *last = lock_thread.held[lock_thread.count - 1];
@@ -54,7 +58,10 @@ static void lock_note_released(const struct lock *l) {
       return;
     }
   }
-  diag_panic("lock: released rank %u without holding it", (unsigned)l->rank);
+  if (lock_thread.untracked == 0) {
+    diag_panic("lock: released rank %u without holding it", (unsigned)l->rank);
+  }
+  lock_thread.untracked--;
 }
 
 static void lock_acquire_slow(struct lock *l) {
@@ -110,5 +117,7 @@ void lock_assert_held(const struct lock *l) {
       return;
     }
   }
-  diag_panic("lock: rank %u is not held", (unsigned)l->rank);
+  if (lock_thread.untracked == 0) {
+    diag_panic("lock: rank %u is not held", (unsigned)l->rank);
+  }
 }

@@ -35,10 +35,26 @@ __attribute__((unused)) static void object_verify(const void *p) {
                       size - OBJECT_BYTES_MIN, words[1]));
 }
 
+/* By malloc, calloc or with an alignment, as the tag says. */
 __attribute__((unused)) static void *object_make(size_t size, uint64_t tag) {
-  void *p = alm_malloc(size < OBJECT_BYTES_MIN ? OBJECT_BYTES_MIN : size);
-  REQUIRE(p != NULL);
-  object_stamp(p, size < OBJECT_BYTES_MIN ? OBJECT_BYTES_MIN : size, tag);
+  size = size < OBJECT_BYTES_MIN ? OBJECT_BYTES_MIN : size;
+  size_t align = (size_t)16 << (tag / 8 % 9);
+  unsigned char *p = NULL;
+  switch (tag % 8) {
+  case 0:
+    p = alm_calloc(1, size);
+    REQUIRE(p != NULL && p[0] == 0 && memcmp(p, p + 1, size - 1) == 0);
+    break;
+  case 1:
+    p = alm_aligned_alloc(align, size);
+    REQUIRE(p != NULL && (uintptr_t)p % align == 0);
+    break;
+  default:
+    p = alm_malloc(size);
+    REQUIRE(p != NULL);
+    break;
+  }
+  object_stamp(p, size, tag);
   return p;
 }
 
