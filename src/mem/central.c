@@ -282,7 +282,8 @@ static void central_check_class(unsigned class) {
       const struct span *s = pageheap_span_at(p);
       CHECK(s != NULL && s->class == class);
       unsigned slot = sizeclass_slot(class, (uintptr_t)p - s->base);
-      CHECK(!bits_test(s->free_bits, slot));
+      uint64_t word = atomic_load_relaxed(&s->free_bits[slot / 64]);
+      CHECK(!((word >> (slot % 64)) & 1));
       p = *(void *const *)p;
     }
   }
