@@ -77,8 +77,37 @@ void *sys_alloc(size_t bytes, const char *name) {
   return p;
 }
 
+enum { DONTNEED_UNKNOWN, DONTNEED_ZEROES, DONTNEED_KEEPS };
+static uint32_t linux_dontneed; /* asked once; any thread, relaxed */
+
+/* Emulators of user programs may accept the advice and do nothing. */
+static uint32_t linux_ask_dontneed(void) {
+  size_t bytes = sys_page_bytes();
+  char *p = linux_map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
+  if (p == NULL) {
+    return DONTNEED_UNKNOWN;
+  }
+  *(volatile char *)p = 1;
+  bool is_zero =
+      madvise(p, bytes, MADV_DONTNEED) == 0 && *(volatile char *)p == 0;
+  munmap(p, bytes);
+  return is_zero ? DONTNEED_ZEROES : DONTNEED_KEEPS;
+}
+
 bool sys_release(void *p, size_t bytes) {
-  return madvise(p, bytes, MADV_DONTNEED) == 0;
+  uint32_t dontneed = atomic_load_relaxed(&linux_dontneed);
+  if (dontneed == DONTNEED_UNKNOWN) {
+    dontneed = linux_ask_dontneed();
+    atomic_store_relaxed(&linux_dontneed, dontneed);
+  }
+  switch (dontneed) {
+  case DONTNEED_ZEROES:
+    return madvise(p, bytes, MADV_DONTNEED) == 0;
+  case DONTNEED_KEEPS: /* a new mapping in the old one's place */
+    return linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
+  default:
+    return false;
+  }
 }
 
 bool sys_move(void *from, void *to, size_t bytes) {
