@@ -77,42 +77,57 @@ void *sys_alloc(size_t bytes, const char *name) {
   return p;
 }
 
-enum { DONTNEED_UNKNOWN, DONTNEED_ZEROES, DONTNEED_KEEPS };
-static uint32_t linux_dontneed; /* asked once; any thread, relaxed */
+/* Emulators of user programs may accept a call and do nothing, or half of it.
+ * So each of two capabilities is tried once, on memory that came the way heap
+ * pages come. Any thread, relaxed. */
+enum linux_answer { NOT_ASKED, WORKS, FAILS };
+static uint32_t linux_dontneed_answer;
+static uint32_t linux_move_answer;
 
-/* Emulators of user programs may accept the advice and do nothing. */
-static uint32_t linux_ask_dontneed(void) {
-  size_t bytes = sys_page_bytes();
-  char *p = linux_map(NULL, bytes, PROT_READ | PROT_WRITE, 0);
-  if (p == NULL) {
-    return DONTNEED_UNKNOWN;
+static bool linux_move(void *from, void *to, size_t bytes) {
+  int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
+  return mremap(from, bytes, bytes, flags, to) == to;
+}
+
+static bool linux_dontneed_zeroes(volatile char *p, size_t bytes) {
+  *p = 1;
+  return madvise((void *)(uintptr_t)p, bytes, MADV_DONTNEED) == 0 && *p == 0;
+}
+
+/* The old place must be zero, and still one that can be released. */
+static bool linux_move_leaves_zeroes(volatile char *p, size_t bytes) {
+  volatile char *to = p + bytes;
+  *p = 1;
+  return linux_move((void *)(uintptr_t)p, (void *)(uintptr_t)to, bytes) &&
+         *to == 1 && *p == 0 && linux_dontneed_zeroes(p, bytes);
+}
+
+static bool linux_can(uint32_t *answer, bool (*try)(volatile char *, size_t)) {
+  uint32_t known = atomic_load_relaxed(answer);
+  if (known == NOT_ASKED) {
+    size_t bytes = sys_page_bytes();
+    char *p = linux_map(NULL, 2 * bytes, PROT_NONE, 0);
+    if (p == NULL) {
+      return false;
+    }
+    known = sys_ready(p, 2 * bytes) && try(p, bytes) ? WORKS : FAILS;
+    munmap(p, 2 * bytes);
+    atomic_store_relaxed(answer, known);
   }
-  *(volatile char *)p = 1;
-  bool is_zero =
-      madvise(p, bytes, MADV_DONTNEED) == 0 && *(volatile char *)p == 0;
-  munmap(p, bytes);
-  return is_zero ? DONTNEED_ZEROES : DONTNEED_KEEPS;
+  return known == WORKS;
 }
 
 bool sys_release(void *p, size_t bytes) {
-  uint32_t dontneed = atomic_load_relaxed(&linux_dontneed);
-  if (dontneed == DONTNEED_UNKNOWN) {
-    dontneed = linux_ask_dontneed();
-    atomic_store_relaxed(&linux_dontneed, dontneed);
-  }
-  switch (dontneed) {
-  case DONTNEED_ZEROES:
+  if (linux_can(&linux_dontneed_answer, linux_dontneed_zeroes)) {
     return madvise(p, bytes, MADV_DONTNEED) == 0;
-  case DONTNEED_KEEPS: /* a new mapping in the old one's place */
-    return linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
-  default:
-    return false;
   }
+  /* a new mapping in the old one's place */
+  return linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
 }
 
 bool sys_move(void *from, void *to, size_t bytes) {
-  int flags = MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP;
-  return mremap(from, bytes, bytes, flags, to) == to;
+  return linux_can(&linux_move_answer, linux_move_leaves_zeroes) &&
+         linux_move(from, to, bytes);
 }
 
 static enum os_file_failure linux_file_failure(int error) {
