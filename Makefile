@@ -22,7 +22,7 @@ all:
 
 run: all
 	PYTHONMALLOC=malloc build/bin/almacen run --compare -- \
-	  python3 examples/orders.py
+	  /usr/bin/python3 examples/orders.py
 
 test:
 	@scripts/test
