@@ -42,9 +42,10 @@ bool span_check(const struct span *s) {
   CHECK(tail == 0 || (last & ~bits_low(tail)) == 0); /* [span.1] */
   if (!s->is_owned) {
     CHECK_EQ(s->nfree, span_count_free(s)); /* [span.3] */
-    bool is_listed = s->link.next != &s->link;
-    bool is_leaving = s->nfree == s->nslots;          /* for the page heap */
-    CHECK(is_leaving || (s->nfree > 0) == is_listed); /* [span.2] */
+    /* A span with all slots free is on its way to the page heap, in hands
+     * that hold no lock: its link is theirs. [span.2] */
+    bool is_leaving = s->nfree == s->nslots;
+    CHECK(is_leaving || (s->nfree > 0) == (s->link.next != &s->link));
   } else {
     CHECK(s->link.next == &s->link);
   }
