@@ -26,7 +26,6 @@ enum { ALM_DEBUG = ALM_BUILD_KIND >= 1, ALM_TORTURE = ALM_BUILD_KIND == 2 };
 #define ALM_INTERNAL_DATA extern __attribute__((visibility("hidden")))
 
 #define ALM_INLINE static inline __attribute__((always_inline))
-#define ALM_NOINLINE __attribute__((noinline))
 #define ALM_COLD __attribute__((cold, noinline))
 #define ALM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define ALM_CACHE_ALIGNED __attribute__((aligned(64)))

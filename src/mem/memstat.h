@@ -21,10 +21,6 @@ ALM_INLINE void memstat_add(uint64_t *counter, uint64_t n) {
   (void)atomic_add_relaxed(counter, n);
 }
 
-ALM_INLINE void memstat_sub(uint64_t *counter, uint64_t n) {
-  (void)atomic_sub_relaxed(counter, n);
-}
-
 /* A maximum; of two racing values the lower may be kept for a moment. */
 ALM_INLINE void memstat_raise(uint64_t *max, uint64_t now) {
   if (now > atomic_load_relaxed(max)) {

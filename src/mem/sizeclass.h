@@ -18,9 +18,6 @@
 
 enum { SMALL_BYTES_MAX = 32768, SIZECLASS_NONE = 0 };
 
-/* Up to here the class comes from one table look-up. */
-#define SIZECLASS_LOOKUP_8_MAX ((size_t)1024)
-
 struct sizeclass {
   uint32_t object_bytes;
   uint32_t magic;
