@@ -30,7 +30,7 @@ static void *alloc_from(struct cache *cache, unsigned class, bool *is_zero) {
 static void *alloc_small(unsigned class, bool *is_zero) {
   struct cache *cache = process_thread_attach();
   if (likely(cache != NULL)) {
-    void *p = alloc_from(cache, class, is_zero);
+    void *p = alloc_from(cache, cache_stand_in(cache, class), is_zero);
     background_poke(); /* what was freed before may be old enough now */
     return p;
   }
@@ -138,7 +138,7 @@ static unsigned alloc_class_at(const void *p) {
   if (!arena_contains(p)) {
     return SIZECLASS_NONE;
   }
-  unsigned tag = atomic_load_relaxed(&heap_map.tags[arena_page_of(p)]);
+  unsigned tag = arena_tag(arena_page_of(p));
   unsigned class = PAGE_TAG_CLASS(tag);
   size_t offset = PAGE_TAG_OFFSET(tag) | (uintptr_t)p % PAGE_BYTES;
   return sizeclass_is_slot_start(sizeclasses[class].magic, offset)

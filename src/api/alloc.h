@@ -71,7 +71,7 @@ ALM_INLINE void alloc_free(void *p, const char *call) {
     alloc_free_slow(p, call);
     return;
   }
-  unsigned tag = atomic_load_relaxed(&heap_map.tags[page]);
+  unsigned tag = arena_tag(page);
   unsigned class = PAGE_TAG_CLASS(tag);
   struct cache *cache = thread_cache;
   struct bin *bin = &cache->bins[class];

@@ -54,17 +54,17 @@ static void process_fork_prepare(void) {
   cache_fork_prepare();
   lock_acquire(&process.shared_lock);
   central_lock_all();
-  pageheap_fork_prepare();
   scavenge_fork_prepare();
   pagealloc_fork_prepare();
+  pageheap_fork_prepare();
   meta_fork_prepare();
 }
 
 static void process_fork_release(bool in_child) {
   meta_fork_release(in_child);
+  pageheap_fork_release(in_child);
   pagealloc_fork_release(in_child);
   scavenge_fork_release(in_child);
-  pageheap_fork_release(in_child);
   central_fork_release(in_child);
   if (in_child) {
     lock_reset_after_fork(&process.shared_lock);

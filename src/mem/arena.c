@@ -3,33 +3,42 @@
 
 #include "base/diag.h"
 #include "memstat.h"
+#include "metaalloc.h"
 #include "os/conf.h"
 #include "os/os.h"
 #include "pagebits.h"
 
 struct heap_map heap_map;
+struct lock heap_map_lock = LOCK_INIT(RANK_MAPS);
 
 struct table {
   unsigned pages_shift; /* one element per this many pages */
   unsigned element_bytes;
-  char *base;
-  size_t ready_bytes; /* a prefix; under the page heap's lock */
+  char *base;         /* where it is now; under the page heap's lock       */
+  char *reserved;     /* its place in the second reservation               */
+  size_t ready_bytes; /* a prefix of it; under the page heap's lock        */
 };
 
 static struct {
   size_t npages_max;
+  bool has_moved; /* the tables have left the heap's own pages; same lock */
   struct table tables[ARENA_TABLE_COUNT];
 } arena = {.tables = {
-               [ARENA_TAGS] = {0, sizeof(uint16_t), NULL, 0},
-               [ARENA_SPANS] = {0, sizeof(void *), NULL, 0},
+               [ARENA_TAGS] = {.element_bytes = sizeof(uint16_t)},
+               [ARENA_SPANS] = {.element_bytes = sizeof(void *)},
                [ARENA_CHUNKS] = {CHUNK_PAGES_SHIFT, sizeof(struct chunk_bits),
-                                 NULL, 0},
-               [ARENA_SUMMARY_0] = {21, sizeof(uint64_t), NULL, 0},
-               [ARENA_SUMMARY_1] = {18, sizeof(uint64_t), NULL, 0},
-               [ARENA_SUMMARY_2] = {15, sizeof(uint64_t), NULL, 0},
-               [ARENA_SUMMARY_3] = {12, sizeof(uint64_t), NULL, 0},
-               [ARENA_SUMMARY_4] = {9, sizeof(uint64_t), NULL, 0},
+                                 NULL, NULL, 0},
+               [ARENA_SUMMARY_0] = {21, sizeof(uint64_t), NULL, NULL, 0},
+               [ARENA_SUMMARY_1] = {18, sizeof(uint64_t), NULL, NULL, 0},
+               [ARENA_SUMMARY_2] = {15, sizeof(uint64_t), NULL, NULL, 0},
+               [ARENA_SUMMARY_3] = {12, sizeof(uint64_t), NULL, NULL, 0},
+               [ARENA_SUMMARY_4] = {9, sizeof(uint64_t), NULL, NULL, 0},
            }};
+
+/* Small and always touched first, so that they share an OS page. */
+static const enum arena_table arena_own_order[ARENA_TABLE_COUNT] = {
+    ARENA_SUMMARY_0, ARENA_SUMMARY_1, ARENA_SUMMARY_2, ARENA_SUMMARY_3,
+    ARENA_SUMMARY_4, ARENA_CHUNKS,    ARENA_TAGS,      ARENA_SPANS};
 
 /* Whole groups of eight summaries, so that a block of siblings is ready. */
 static size_t arena_table_bytes(const struct table *t, size_t npages) {
@@ -54,46 +63,56 @@ static void *arena_hint(void) {
   return (void *)(TIB + ((n >> 20) % (64 * TIB / ARENA_BYTES)) * ARENA_BYTES);
 }
 
-/* The three upper levels are small and neighbours: one call for all. */
-static bool arena_ready_upper_levels(size_t npages) {
-  char *first = arena.tables[ARENA_SUMMARY_0].base;
-  char *end = arena.tables[ARENA_SUMMARY_3].base;
-  for (int i = ARENA_SUMMARY_0; i < ARENA_SUMMARY_3; i++) {
-    struct table *t = &arena.tables[i];
-    t->ready_bytes = align_up(arena_table_bytes(t, npages), os_page_bytes());
-  }
-  return os_ready(first, (size_t)(end - first));
+/* Readers without a lock follow. [arena.3] */
+static void arena_publish_maps(void) {
+  atomic_store_release(&heap_map.tags, arena_table(ARENA_TAGS));
+  atomic_store_release(&heap_map.spans, arena_table(ARENA_SPANS));
 }
 
-/* Reserve `bytes` for the region with its tables, or nothing. */
+/* The tables of the first arena, and records, in the heap's own pages. */
+static void arena_settle(void) {
+  char *at = (char *)heap_map.base;
+  char *end = at + (ARENA_OWN_PAGES << PAGE_SHIFT);
+  for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
+    struct table *t = &arena.tables[arena_own_order[i]];
+    t->base = at;
+    at += align_up(arena_table_bytes(t, ARENA_PAGES), 64);
+  }
+  at = (char *)align_up((uintptr_t)at, os_page_bytes());
+  CHECK(at <= end);
+  meta_donate(at, (size_t)(end - at));
+  arena_publish_maps();
+}
+
+/* Reserve `bytes` for the region with its tables, and make the first chunk
+ * ready; or nothing. */
 static bool arena_reserve(size_t bytes) {
   size_t npages = bytes >> PAGE_SHIFT;
   size_t align = bytes >= GIB ? ARENA_BYTES : CHUNK_BYTES;
-  char *tables =
-      os_reserve(NULL, arena_tables_bytes(npages), "almacen: page tables");
+  size_t tables_bytes = arena_tables_bytes(npages);
+  char *tables = os_reserve(NULL, tables_bytes, "almacen: page tables");
   if (tables == NULL) {
     return false;
   }
   char *region = os_reserve(arena_hint(), bytes + align, "almacen: heap");
-  if (region == NULL) {
-    os_unreserve(tables, arena_tables_bytes(npages));
+  uintptr_t base = align_up((uintptr_t)region, align);
+  if (region == NULL || !os_ready((void *)base, CHUNK_BYTES)) {
+    os_unreserve(tables, tables_bytes);
+    if (region != NULL) {
+      os_unreserve(region, bytes + align);
+    }
     return false;
   }
-  heap_map.base = align_up((uintptr_t)region, align);
+  heap_map.base = base;
   arena.npages_max = npages;
   for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
     struct table *t = &arena.tables[i];
-    t->base = tables;
+    t->reserved = tables;
     tables += align_up(arena_table_bytes(t, npages), os_page_bytes());
   }
-  if (!arena_ready_upper_levels(npages)) {
-    os_unreserve(arena.tables[0].base, arena_tables_bytes(npages));
-    os_unreserve(region, bytes + align);
-    return false;
-  }
-  heap_map.tags = arena_table(ARENA_TAGS);
-  heap_map.spans = arena_table(ARENA_SPANS);
+  arena_settle();
   memstat->reserved = bytes;
+  atomic_store_release(&heap_map.npages, CHUNK_PAGES); /* as arena_extend */
   return true;
 }
 
@@ -143,23 +162,52 @@ static bool arena_table_extend(struct table *t, size_t npages) {
   if (bytes <= t->ready_bytes) {
     return true;
   }
-  if (!os_ready(t->base + t->ready_bytes, bytes - t->ready_bytes)) {
+  if (!os_ready(t->reserved + t->ready_bytes, bytes - t->ready_bytes)) {
     return false;
   }
   t->ready_bytes = bytes;
   return true;
 }
 
-bool arena_extend(size_t npages) {
-  ASSERT(npages % CHUNK_PAGES == 0 && npages > heap_map.npages);
-  if (npages > arena.npages_max) {
-    return false;
+/* Copy the tables out of the heap's own pages. Word by word and atomic,
+ * because readers without a lock may look at either copy. */
+static void arena_move_tables(void) {
+  lock_acquire(&heap_map_lock);
+  for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
+    struct table *t = &arena.tables[i];
+    const uint64_t *from = (const uint64_t *)(const void *)t->base;
+    uint64_t *to = (uint64_t *)(void *)t->reserved;
+    size_t words = arena_table_bytes(t, ARENA_PAGES) / sizeof *to;
+    for (size_t k = 0; k < words; k++) {
+      atomic_store_relaxed(&to[k], atomic_load_relaxed(&from[k]));
+    }
+    t->base = t->reserved;
+  }
+  arena.has_moved = true;
+  arena_publish_maps();
+  lock_release(&heap_map_lock);
+}
+
+static bool arena_extend_tables(size_t npages) {
+  if (!arena.has_moved && npages <= ARENA_PAGES) {
+    return true;
   }
   size_t ahead = min_size(align_up(npages, ARENA_PAGES), arena.npages_max);
   for (int i = 0; i < ARENA_TABLE_COUNT; i++) {
-    if (!arena_table_extend(&arena.tables[i], ahead)) {
+    if (!arena_table_extend(&arena.tables[i], max_size(ahead, ARENA_PAGES))) {
       return false;
     }
+  }
+  if (!arena.has_moved) {
+    arena_move_tables();
+  }
+  return true;
+}
+
+bool arena_extend(size_t npages) {
+  ASSERT(npages % CHUNK_PAGES == 0 && npages > heap_map.npages);
+  if (npages > arena.npages_max || !arena_extend_tables(npages)) {
+    return false;
   }
   size_t grown = npages - heap_map.npages;
   if (!os_ready(arena_page_address(heap_map.npages), grown << PAGE_SHIFT)) {

@@ -18,6 +18,11 @@ enum { RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
  * share spans instead of owning one per class each. */
 enum { START_RUN_BYTES = ALM_TORTURE ? 32 : 1024, STARTS = 3 };
 
+/* Stand-ins: so many objects per class and thread, up to this size. Twice as
+ * many waste twice as much where the class is used after all; larger objects
+ * fill OS pages of their own anyway. */
+enum { STAND_INS_MAX = 8, STAND_IN_BYTES_MAX = 1024 };
+
 const struct cache cache_empty;
 
 static struct {
@@ -146,6 +151,17 @@ static bool cache_claim(struct reserve *r) {
     }
   }
   return false;
+}
+
+unsigned cache_stand_in(struct cache *cache, unsigned class) {
+  struct reserve *r = &cache->reserves[class];
+  size_t bytes = sizeclasses[class].object_bytes;
+  if (bytes > STAND_IN_BYTES_MAX || is_power_of_two(bytes) ||
+      r->stand_ins == STAND_INS_MAX) {
+    return class;
+  }
+  r->stand_ins++;
+  return sizeclass_for((size_t)2 << log2_floor(bytes));
 }
 
 bool cache_refill(struct cache *cache, unsigned class) {
@@ -307,7 +323,8 @@ struct cache *cache_create(void) {
   if (cache == NULL) {
     return NULL;
   }
-  memset(cache, 0, sizeof *cache);
+  memset(cache, 0, sizeof(struct bin)); /* the rest is zero, see the end of
+                                           cache_destroy */
   cache->lock = (struct lock)LOCK_INIT(RANK_CACHE);
   for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct bin *bin = &cache->bins[class];
@@ -326,6 +343,7 @@ void cache_destroy(struct cache *cache, struct misuse *bad) {
   list_remove(&cache->link);
   lock_release(&registry.lock);
   cache_flush(cache, bad);
+  memset(cache, 0, sizeof *cache);
   meta_return(&registry.pool, cache);
 }
 

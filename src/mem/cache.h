@@ -51,7 +51,8 @@ struct reserve {
   uint64_t claimed;  /* slots of word claimed_word not yet in a run */
   unsigned claimed_word;
   unsigned next_word;        /* first word of span not yet looked at        */
-  unsigned starts;           /* short runs so far, see START_RUN_BYTES      */
+  uint16_t starts;           /* short runs so far, see START_RUN_BYTES      */
+  uint16_t stand_ins;        /* objects lent so far, see cache_stand_in     */
   uint64_t inflow;           /* [cache.1], modulo 2^64                      */
   uint64_t published_allocs; /* what memstat has                            */
   uint64_t published_frees;
@@ -64,7 +65,6 @@ enum { CACHE_LARGE_MAX = 8, CACHE_LARGE_PAGES_MAX = 128 };
 
 struct cache {
   struct bin bins[SIZECLASS_COUNT];
-  struct reserve reserves[SIZECLASS_COUNT];
   struct pagecache pages;
   struct span *large[CACHE_LARGE_MAX]; /* freed large objects, oldest first */
   unsigned nlarge;
@@ -73,6 +73,8 @@ struct cache {
   bool was_active;       /* slow path taken since the last look; lock      */
   bool is_trimmed;       /* and nothing since; lock                        */
   struct list_node link; /* in the registry; its lock                      */
+  struct reserve reserves[SIZECLASS_COUNT]; /* last: small classes first, so
+                                               that few pages are touched  */
 };
 
 /* The cache of a thread that has none (yet, or any more). [cache.2] */
@@ -82,6 +84,12 @@ ALM_INTERNAL_DATA const struct cache cache_empty;
 ALM_INTERNAL struct cache *cache_create(void);
 /* Everything in it goes back; the record is reused for another thread. */
 ALM_INTERNAL void cache_destroy(struct cache *cache, struct misuse *bad);
+
+/* The class to serve a request of `class` from: itself, but for the first few
+ * requests a power of two that several classes share. So a thread that asks
+ * for few objects of many sizes touches a page per power of two, not one per
+ * size. The object's class is that of its page, so free needs no record. */
+ALM_INTERNAL unsigned cache_stand_in(struct cache *cache, unsigned class);
 
 /* After it returned true, list or run of the class is not empty. False: no
  * memory. */

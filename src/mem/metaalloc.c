@@ -31,6 +31,11 @@ static void *meta_bump_locked(size_t bytes) {
   return p;
 }
 
+void meta_donate(void *p, size_t bytes) {
+  meta.next = p;
+  meta.end = meta.next + bytes;
+}
+
 void *meta_take(struct meta_pool *pool) {
   ASSERT(pool->bytes >= sizeof(void *) && pool->bytes % 16 == 0);
   lock_acquire(&meta.lock);

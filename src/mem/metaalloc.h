@@ -25,6 +25,10 @@ struct meta_pool {
 ALM_INTERNAL void *meta_take(struct meta_pool *pool);
 ALM_INTERNAL void meta_return(struct meta_pool *pool, void *record);
 
+/* Zeroed memory that is nobody else's: records come from it first. Before a
+ * second thread can allocate. */
+ALM_INTERNAL void meta_donate(void *p, size_t bytes);
+
 /* Around fork. */
 ALM_INTERNAL void meta_fork_prepare(void);
 ALM_INTERNAL void meta_fork_release(bool in_child);

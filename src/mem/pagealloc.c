@@ -108,14 +108,6 @@ static void pagealloc_raise_root_locked(void) {
   }
 }
 
-void pagealloc_init(void) {
-  pagealloc.chunks = arena_table(ARENA_CHUNKS);
-  for (int level = 0; level < PAGEALLOC_LEVELS; level++) {
-    pagealloc.levels[level] =
-        arena_table((enum arena_table)(ARENA_SUMMARY_0 + level));
-  }
-}
-
 static void pagealloc_count_locked(void) {
   uint64_t mapped = (uint64_t)pagealloc.npages_resident << PAGE_SHIFT;
   atomic_store_relaxed(&memstat->heap_mapped, mapped);
@@ -234,6 +226,28 @@ static void pagealloc_unmark_locked(size_t page, size_t npages, bool released) {
   pagealloc_count_locked();
 }
 
+/* The tables may have moved with the last growth. */
+static void pagealloc_find_tables(void) {
+  pagealloc.chunks = arena_table(ARENA_CHUNKS);
+  for (int level = 0; level < PAGEALLOC_LEVELS; level++) {
+    pagealloc.levels[level] =
+        arena_table((enum arena_table)(ARENA_SUMMARY_0 + level));
+  }
+}
+
+/* The heap has grown from `old` pages: of the new ones all but the first nkept become free,
+ * as released. */
+static void pagealloc_add_locked(size_t old, size_t nkept) {
+  size_t grown = heap_map.npages - old;
+  for (size_t i = old; i < old + grown; i += CHUNK_PAGES) {
+    struct chunk_bits *c = &pagealloc.chunks[i >> CHUNK_PAGES_SHIFT];
+    bits_set_range(c->in_use, 0, CHUNK_PAGES);
+  }
+  pagealloc.npages_resident += grown - nkept;
+  pagealloc_unmark_locked(old + nkept, grown - nkept, true);
+  pagealloc_raise_root_locked();
+}
+
 /* New pages at the end of the heap, enough for npages with what is free
  * there already. They start as released: nothing backs them yet. */
 static bool pagealloc_grow_locked(size_t npages) {
@@ -255,14 +269,14 @@ static bool pagealloc_grow_locked(size_t npages) {
   if (grown > arena_npages_max() - old || !arena_extend(old + grown)) {
     return false;
   }
-  for (size_t i = old; i < old + grown; i += CHUNK_PAGES) {
-    struct chunk_bits *c = &pagealloc.chunks[i >> CHUNK_PAGES_SHIFT];
-    bits_set_range(c->in_use, 0, CHUNK_PAGES);
-  }
-  pagealloc.npages_resident += grown;
-  pagealloc_unmark_locked(old, grown, true);
-  pagealloc_raise_root_locked();
+  pagealloc_find_tables();
+  pagealloc_add_locked(old, 0);
   return true;
+}
+
+void pagealloc_init(void) {
+  pagealloc_find_tables();
+  pagealloc_add_locked(0, ARENA_OWN_PAGES); /* nobody else is there yet */
 }
 
 static struct page_run pagealloc_run_locked(size_t page, size_t npages) {
@@ -453,7 +467,7 @@ bool pagealloc_check(void) {
     }
   }
   pagealloc_check_levels();
-  CHECK_EQ(resident, pagealloc.npages_resident); /* [pagealloc.3] */
+  CHECK_EQ(resident, pagealloc.npages_resident + ARENA_OWN_PAGES);
   CHECK_EQ(free, pagealloc.npages_free);
   lock_release(&pagealloc.lock);
   return true;

@@ -9,7 +9,8 @@
  * INVARIANTS
  *   [pagealloc.1] A summary equals what its chunks' bits say.
  *   [pagealloc.2] No page below `search` is free.
- *   [pagealloc.3] npages_resident = pages ready minus pages released.
+ *   [pagealloc.3] npages_resident = pages ready minus pages released, without
+ *                 the ARENA_OWN_PAGES.
  *   [pagealloc.4] Summaries above the root level are not kept: the root is the
  *                 lowest level at which eight entries cover the heap, so that
  *                 a small heap updates one level and touches one table.
@@ -48,6 +49,7 @@ struct pagecache {
 /* Requests of at most so many pages go through a thread's cache. */
 enum { PAGECACHE_REQUEST_MAX = ALM_TORTURE ? 2 : 15 };
 
+/* After arena_init, before a second thread can allocate. */
 ALM_INTERNAL void pagealloc_init(void);
 
 /* A run of npages whose first page is a multiple of align_pages; grows the

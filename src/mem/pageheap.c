@@ -4,7 +4,6 @@
 #include "base/diag.h"
 #include "memstat.h"
 #include "metaalloc.h"
-#include "os/lock.h"
 
 /* Records by how many words of free bits they have room for. */
 static struct meta_pool pageheap_pools[] = {
@@ -13,8 +12,6 @@ static struct meta_pool pageheap_pools[] = {
     {112, NULL}, /* 8 words: 16-byte objects                    */
     {176, NULL}, /* 16 words: 8-byte objects                    */
 };
-
-static struct lock pageheap_lock = LOCK_INIT(RANK_MAPS);
 
 static struct meta_pool *pageheap_pool(unsigned class) {
   size_t words = (sizeclasses[class].nslots + 63u) / 64;
@@ -38,7 +35,7 @@ static void pageheap_publish(struct span *s) {
   unsigned class = s->class;
   struct alm_class_stats *c = &memstat->classes[class];
   int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
-  lock_acquire(&pageheap_lock);
+  lock_acquire(&heap_map_lock);
   if (class != 0) { /* here, so that unused classes cost no memory */
     atomic_store_relaxed(&c->object_bytes, sizeclasses[class].object_bytes);
     atomic_store_relaxed(&c->span_bytes, (uint64_t)bytes);
@@ -51,13 +48,13 @@ static void pageheap_publish(struct span *s) {
   uint64_t inuse = pageheap_add_locked(&memstat->heap_inuse, bytes);
   memstat_inuse_grew(inuse, class == 0 ? (uint64_t)bytes : 0);
   memstat_raise(&c->spans_max, pageheap_add_locked(&c->spans, 1));
-  lock_release(&pageheap_lock);
+  lock_release(&heap_map_lock);
 }
 
 static void pageheap_unpublish(struct span *s) {
   size_t page = arena_page_of((void *)s->base);
   unsigned class = s->class;
-  lock_acquire(&pageheap_lock);
+  lock_acquire(&heap_map_lock);
   atomic_store_relaxed(&heap_map.spans[page], NULL);
   for (size_t i = 0; class != 0 && i < s->npages; i++) {
     atomic_store_relaxed(&heap_map.tags[page + i], 0);
@@ -66,7 +63,7 @@ static void pageheap_unpublish(struct span *s) {
   int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
   (void)pageheap_add_locked(&memstat->heap_inuse, -bytes);
   (void)pageheap_add_locked(&memstat->classes[class].spans, -1);
-  lock_release(&pageheap_lock);
+  lock_release(&heap_map_lock);
 }
 
 struct span *pageheap_take_span(unsigned class, struct pagecache *cache) {
@@ -123,11 +120,11 @@ bool pageheap_resize_large(struct span *s, size_t npages) {
     return false;
   }
   int64_t step = ((int64_t)npages - (int64_t)old) * (int64_t)PAGE_BYTES;
-  lock_acquire(&pageheap_lock);
+  lock_acquire(&heap_map_lock);
   s->npages = npages;
   uint64_t inuse = pageheap_add_locked(&memstat->heap_inuse, step);
   memstat_inuse_grew(inuse, step > 0 ? (uint64_t)step : 0);
-  lock_release(&pageheap_lock);
+  lock_release(&heap_map_lock);
   if (npages < old) {
     pagealloc_return(page + npages, old - npages);
   }
@@ -143,7 +140,7 @@ struct misuse pageheap_diagnose(const void *p) {
   size_t page = arena_page_of(p);
   struct span *s = pageheap_span_at(p);
   while (s == NULL && page > 0) {
-    s = atomic_load_acquire(&heap_map.spans[--page]);
+    s = arena_span(--page);
   }
   if (s == NULL || (uintptr_t)p - s->base >= s->npages << PAGE_SHIFT) {
     return m; /* free pages */
@@ -166,23 +163,23 @@ struct misuse pageheap_diagnose(const void *p) {
 
 static void pageheap_check_maps(const struct span *s, size_t page) {
   if (s->class == 0) {
-    CHECK_EQ(heap_map.tags[page], 0); /* [pageheap.1] */
+    CHECK_EQ(arena_tag(page), 0); /* [pageheap.1] */
     return;
   }
   for (size_t i = 0; i < s->npages; i++) {
-    CHECK(heap_map.spans[page + i] == s);
-    CHECK_EQ(heap_map.tags[page + i], PAGE_TAG(s->class, i));
+    CHECK(arena_span(page + i) == s);
+    CHECK_EQ(arena_tag(page + i), PAGE_TAG(s->class, i));
   }
 }
 
 bool pageheap_check(void) {
   size_t npages = atomic_load_acquire(&heap_map.npages);
   uint64_t inuse = 0;
-  lock_acquire(&pageheap_lock);
+  lock_acquire(&heap_map_lock);
   for (size_t page = 0; page < npages;) {
-    struct span *s = atomic_load_acquire(&heap_map.spans[page]);
+    struct span *s = arena_span(page);
     if (s == NULL) {
-      CHECK_EQ(atomic_load_relaxed(&heap_map.tags[page]), 0);
+      CHECK_EQ(arena_tag(page), 0);
       page++;
       continue;
     }
@@ -193,18 +190,18 @@ bool pageheap_check(void) {
     page += s->npages;
   }
   CHECK_EQ(inuse, atomic_load_relaxed(&memstat->heap_inuse));
-  lock_release(&pageheap_lock);
+  lock_release(&heap_map_lock);
   return true;
 }
 
 void pageheap_fork_prepare(void) {
-  lock_acquire(&pageheap_lock);
+  lock_acquire(&heap_map_lock);
 }
 
 void pageheap_fork_release(bool in_child) {
   if (in_child) {
-    lock_reset_after_fork(&pageheap_lock);
+    lock_reset_after_fork(&heap_map_lock);
   } else {
-    lock_release(&pageheap_lock);
+    lock_release(&heap_map_lock);
   }
 }

@@ -37,9 +37,7 @@ ALM_INTERNAL bool pageheap_resize_large(struct span *s, size_t npages);
 
 /* The span whose maps name this page, or NULL. Any address. */
 ALM_INLINE struct span *pageheap_span_at(const void *p) {
-  return arena_contains(p)
-             ? atomic_load_acquire(&heap_map.spans[arena_page_of(p)])
-             : NULL;
+  return arena_contains(p) ? arena_span(arena_page_of(p)) : NULL;
 }
 
 /* What is wrong with p, which is not the start of an object in use as far as

@@ -19,9 +19,9 @@ enum lock_rank {
   RANK_SHARED,       /* the cache of threads without one              */
   RANK_CACHE,        /* a cache's slow half                           */
   RANK_CENTRAL,      /* one size class, by ascending class            */
-  RANK_MAPS,         /* page -> span, and the account of spans        */
   RANK_SCAVENGE,     /* one releasing at a time                       */
   RANK_PAGEHEAP,     /* page bitmaps, summaries                       */
+  RANK_MAPS,         /* page -> span, and the account of spans        */
   RANK_META,         /* storage of our own structs                    */
   RANK_COUNT
 };

@@ -16,9 +16,8 @@ static void extend_and_touch(void *arg) {
   (void)arg;
   REQUIRE(!arena_contains((void *)&heap_map) && !arena_contains(NULL));
   REQUIRE(start());
-  REQUIRE(heap_map.base % ARENA_BYTES == 0 && heap_map.npages == 0);
-  REQUIRE(!arena_contains((void *)heap_map.base));
-  REQUIRE(arena_extend(CHUNK_PAGES));
+  REQUIRE(heap_map.base % ARENA_BYTES == 0);
+  REQUIRE(heap_map.npages == CHUNK_PAGES);
   REQUIRE(arena_extend(3 * CHUNK_PAGES));
   REQUIRE(heap_map.npages == 3 * CHUNK_PAGES);
   char *last = (char *)heap_map.base + 3 * CHUNK_BYTES - 1;
@@ -32,11 +31,39 @@ static void extend_and_touch(void *arg) {
   REQUIRE(PAGE_TAG_CLASS(heap_map.tags[3 * CHUNK_PAGES - 1]) == 67);
   REQUIRE(PAGE_TAG_OFFSET(PAGE_TAG(67, 3)) == 3 * PAGE_BYTES);
   heap_map.spans[3 * CHUNK_PAGES - 1] = NULL;
+  REQUIRE(arena_page_of(heap_map.tags) < ARENA_OWN_PAGES);
 }
 
 static void the_region_grows_by_chunks_with_its_tables(void **state) {
   (void)state;
   child_must_pass(extend_and_touch, NULL, NULL);
+}
+
+/* Tables and their contents move out when the second arena comes. */
+static void extend_past_one_arena(void *arg) {
+  (void)arg;
+  REQUIRE(start());
+  struct span *stored = (struct span *)(uintptr_t)4096;
+  heap_map.tags[CHUNK_PAGES - 1] = PAGE_TAG(9, 2);
+  heap_map.spans[CHUNK_PAGES - 1] = stored;
+  const uint16_t *old = heap_map.tags;
+  REQUIRE(arena_extend(ARENA_PAGES) && heap_map.tags == old);
+  REQUIRE(arena_extend(ARENA_PAGES + CHUNK_PAGES) && heap_map.tags != old);
+  REQUIRE(!arena_contains(heap_map.tags) && !arena_contains(heap_map.spans));
+  REQUIRE(arena_tag(CHUNK_PAGES - 1) == PAGE_TAG(9, 2));
+  REQUIRE(arena_span(CHUNK_PAGES - 1) == stored);
+  REQUIRE(old[CHUNK_PAGES - 1] == PAGE_TAG(9, 2)); /* [arena.3] */
+  heap_map.tags[ARENA_PAGES + CHUNK_PAGES - 1] = 7;
+  heap_map.tags[CHUNK_PAGES - 1] = 0;
+  heap_map.spans[CHUNK_PAGES - 1] = NULL;
+  const uint16_t *moved = heap_map.tags;
+  REQUIRE(arena_extend(40 * ARENA_PAGES) && heap_map.tags == moved);
+  REQUIRE(arena_tag(ARENA_PAGES + CHUNK_PAGES - 1) == 7);
+}
+
+static void the_tables_leave_the_first_pages_once(void **state) {
+  (void)state;
+  child_must_pass(extend_past_one_arena, NULL, NULL);
 }
 
 static void grow_to_the_end(void *arg) {
@@ -45,7 +72,8 @@ static void grow_to_the_end(void *arg) {
   REQUIRE(memstat->reserved == 64 * MIB);
   REQUIRE(arena_npages_max() == 64 * MIB >> PAGE_SHIFT);
   REQUIRE(arena_extend(arena_npages_max()));
-  memset((void *)heap_map.base, 1, 64 * MIB);
+  size_t own_bytes = ARENA_OWN_PAGES << PAGE_SHIFT;
+  memset((char *)heap_map.base + own_bytes, 1, 64 * MIB - own_bytes);
   REQUIRE(!arena_extend(arena_npages_max() + CHUNK_PAGES));
   REQUIRE(heap_map.npages == arena_npages_max());
 }
@@ -134,7 +162,7 @@ static void extend_with_faults(void *arg) {
     REQUIRE(heap_map.npages == before + (ok ? ARENA_PAGES : 0));
   }
   (void)os_fault_set(OS_READY, 0, 0);
-  memset((void *)heap_map.base, 1, ARENA_BYTES);
+  memset(arena_page_address(CHUNK_PAGES), 1, ARENA_BYTES);
 }
 
 static void a_refused_extension_changes_nothing(void **state) {
@@ -148,6 +176,7 @@ static void a_refused_extension_changes_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_region_grows_by_chunks_with_its_tables),
+      cmocka_unit_test(the_tables_leave_the_first_pages_once),
       cmocka_unit_test(the_reserve_option_bounds_the_region),
       cmocka_unit_test(the_base_is_random_unless_seeded),
       cmocka_unit_test(under_ulimit_v_the_region_shrinks),

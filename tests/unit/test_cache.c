@@ -46,6 +46,26 @@ static void the_empty_cache_satisfies_nobody(void **state) {
   }
 }
 
+static void few_objects_of_odd_sizes_share_powers_of_two(void **state) {
+  (void)state;
+  struct misuse bad = {0, NULL, 0, 0, 0};
+  struct cache *c = cache_create();
+  for (unsigned class = 1; class < SIZECLASS_COUNT; class += 1) {
+    size_t bytes = sizeclasses[class].object_bytes;
+    unsigned lent = 0;
+    for (; cache_stand_in(c, class) != class; lent++) {
+      unsigned other = cache_stand_in(c, class);
+      lent += other != class;
+      size_t more = sizeclasses[other == class ? class : other].object_bytes;
+      assert_true(more >= bytes && more < 2 * bytes);
+      assert_true(other == class || is_power_of_two(more));
+      assert_true(lent < 100);
+    }
+    assert_int_equal(lent, bytes > 1024 || is_power_of_two(bytes) ? 0 : 8);
+  }
+  cache_destroy(c, &bad);
+}
+
 static void every_class_goes_through_a_cache_and_back(void **state) {
   (void)state;
   struct misuse bad = {0, NULL, 0, 0, 0};
@@ -222,6 +242,7 @@ static int start(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_empty_cache_satisfies_nobody),
+      cmocka_unit_test(few_objects_of_odd_sizes_share_powers_of_two),
       cmocka_unit_test(every_class_goes_through_a_cache_and_back),
       cmocka_unit_test(counters_and_lists_agree_and_are_bounded),
       cmocka_unit_test(runs_of_fresh_spans_are_known_to_be_zero),

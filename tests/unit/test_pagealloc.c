@@ -7,6 +7,9 @@
 #include "os/conf.h"
 #include "os/os.h"
 
+/* The first page that is not the library's own. */
+#define FIRST ((size_t)ARENA_OWN_PAGES)
+
 static void start(void) {
   os_init();
   conf_init();
@@ -20,16 +23,16 @@ static void first_fit(void *arg) {
   REQUIRE(pagealloc_check());
   struct page_run a = pagealloc_take(10, 1), b = pagealloc_take(20, 1),
                   c = pagealloc_take(5, 1);
-  REQUIRE(a.page == 0 && b.page == 10 && c.page == 30);
+  REQUIRE(a.page == FIRST && b.page == FIRST + 10 && c.page == FIRST + 30);
   REQUIRE(a.is_zero && b.is_zero && c.is_zero);
   pagealloc_return(b.page, b.npages);
   REQUIRE(pagealloc_npages_free() == 20);
   REQUIRE(pagealloc_npages_resident() == 35);
   struct page_run d = pagealloc_take(6, 1);
-  REQUIRE(d.page == 10 && !d.is_zero);
+  REQUIRE(d.page == FIRST + 10 && !d.is_zero);
   struct page_run e = pagealloc_take(15, 1);
-  REQUIRE(e.page == 35 && e.is_zero);
-  REQUIRE(pagealloc_take(14, 1).page == 16);
+  REQUIRE(e.page == FIRST + 35 && e.is_zero);
+  REQUIRE(pagealloc_take(14, 1).page == FIRST + 16);
   REQUIRE(pagealloc_check());
 }
 
@@ -61,8 +64,9 @@ static void use_up(void *arg) {
   REQUIRE(pagealloc_take(arena_npages_max() + 1, 1).npages == 0);
   REQUIRE(pagealloc_take((size_t)1 << 60, 1).npages == 0);
   REQUIRE(pagealloc_take(1, (size_t)1 << 50).npages == 0);
-  struct page_run all = pagealloc_take(arena_npages_max(), 1);
-  REQUIRE(all.npages == arena_npages_max() && all.page == 0);
+  REQUIRE(pagealloc_take(arena_npages_max() - FIRST + 1, 1).npages == 0);
+  struct page_run all = pagealloc_take(arena_npages_max() - FIRST, 1);
+  REQUIRE(all.npages == arena_npages_max() - FIRST && all.page == FIRST);
   REQUIRE(pagealloc_take(1, 1).npages == 0);
   struct pagecache cache = {0, 0, 0};
   REQUIRE(pagealloc_take_cached(&cache, 1).npages == 0);
@@ -81,15 +85,15 @@ static void take_neighbours(void *arg) {
   (void)arg;
   start();
   struct page_run a = pagealloc_take(4, 1);
-  REQUIRE(pagealloc_take_at(4, 10).npages == 10);
-  REQUIRE(pagealloc_take_at(13, 2).npages == 0); /* 13 is in use */
-  REQUIRE(pagealloc_take_at(14, 2).npages == 2);
+  REQUIRE(pagealloc_take_at(FIRST + 4, 10).npages == 10);
+  REQUIRE(pagealloc_take_at(FIRST + 13, 2).npages == 0); /* its first is used */
+  REQUIRE(pagealloc_take_at(FIRST + 14, 2).npages == 2);
   size_t end = heap_map.npages;
   REQUIRE(pagealloc_take_at(end - 1, 2).npages == 0);
   REQUIRE(pagealloc_take_at(end - 1, 1).npages == 1);
   REQUIRE(pagealloc_take_at(end, 1).npages == 0);
   pagealloc_return(a.page, 4);
-  REQUIRE(pagealloc_take_at(0, 4).npages == 4);
+  REQUIRE(pagealloc_take_at(FIRST, 4).npages == 4);
   REQUIRE(pagealloc_check());
 }
 
@@ -102,12 +106,12 @@ static void release_all(void *arg) {
   (void)arg;
   start();
   struct page_run run = pagealloc_take(1000, 1);
-  memset(arena_page_address(0), 7, 1000 * PAGE_BYTES);
+  memset(arena_page_address(run.page), 7, 1000 * PAGE_BYTES);
   pagealloc_return(run.page, 1000);
   REQUIRE(memstat->heap_mapped == 1000 * PAGE_BYTES);
   REQUIRE(memstat->heap_free == 1000 * PAGE_BYTES);
   struct page_run r = pagealloc_release_begin(300);
-  REQUIRE(r.npages == 300 && r.page == 700);
+  REQUIRE(r.npages == 300 && r.page == run.page + 700);
   REQUIRE(pagealloc_npages_free() == 700);
   REQUIRE(pagealloc_take_at(r.page, 1).npages == 0); /* not meanwhile */
   REQUIRE(os_release(arena_page_address(r.page), r.npages << PAGE_SHIFT));
@@ -137,20 +141,20 @@ static void cache_pages(void *arg) {
   struct pagecache cache = {0, 0, 0};
   struct page_run a = pagealloc_take_cached(&cache, 1);
   struct page_run b = pagealloc_take_cached(&cache, 1);
-  REQUIRE(a.npages == 1 && a.page == 0 && a.is_zero);
-  REQUIRE(b.npages == 1 && b.page == 1 && b.is_zero);
+  REQUIRE(a.npages == 1 && a.page == FIRST && a.is_zero);
+  REQUIRE(b.npages == 1 && b.page == FIRST + 1 && b.is_zero);
   if (!ALM_TORTURE) {
-    REQUIRE(pagealloc_npages_resident() == 64); /* the whole block is out */
-    REQUIRE(pagealloc_take_cached(&cache, 15).page == 2);
+    REQUIRE(pagealloc_npages_resident() == 64 - FIRST); /* the block */
+    REQUIRE(pagealloc_take_cached(&cache, 15).page == FIRST + 2);
     REQUIRE(pagealloc_take_cached(&cache, 16).page == 64); /* not from it */
   }
-  pagealloc_return(0, 1);
+  pagealloc_return(FIRST, 1);
   pagecache_flush(&cache);
   REQUIRE(cache.free == 0);
   REQUIRE(pagealloc_npages_free() == 1);
   REQUIRE(pagealloc_check());
   struct page_run c = pagealloc_take_cached(NULL, 1);
-  REQUIRE(c.page == 0 && !c.is_zero);
+  REQUIRE(c.page == FIRST && !c.is_zero);
   pagecache_flush(&cache); /* empty: nothing */
   REQUIRE(pagealloc_check());
 }
@@ -163,13 +167,11 @@ static void caches_hold_blocks_of_pages(void **state) {
 static void grow_with_faults(void *arg) {
   (void)arg;
   start();
-  (void)os_fault_set(OS_READY, 1, UINT64_MAX);
-  REQUIRE(pagealloc_take(10, 1).npages == 0);
-  (void)os_fault_set(OS_READY, 0, 0);
+  size_t rest = CHUNK_PAGES - FIRST - 10; /* of the first chunk */
   REQUIRE(pagealloc_take(10, 1).npages == 10);
   (void)os_fault_set(OS_READY, 1, UINT64_MAX);
   REQUIRE(pagealloc_take(CHUNK_PAGES, 1).npages == 0);
-  REQUIRE(pagealloc_take(CHUNK_PAGES - 10, 1).npages != 0); /* is there */
+  REQUIRE(pagealloc_take(rest, 1).npages != 0); /* is there */
   struct pagecache cache = {0, 0, 0};
   REQUIRE(pagealloc_take_cached(&cache, 1).npages == 0);
   (void)os_fault_set(OS_READY, 0, 0);

@@ -185,7 +185,7 @@ static void a_double_free_at_the_end_of_a_thread_is_reported(void **state) {
   (void)state;
   struct child c = child_run(late_double_free, NULL, NULL);
   assert_true(child_aborted(&c));
-  assert_non_null(strstr(c.text, "pointer is free already (112-byte object)"));
+  assert_non_null(strstr(c.text, "pointer is free already (128-byte object)"));
 }
 
 static void fork_and_count(void *arg) {

@@ -26,10 +26,10 @@ static void step_down(void *arg) {
   REQUIRE(scavenge_step(1000, 0) == 0);
   REQUIRE(scavenge_step(400, 0) == 600);
   REQUIRE(pagealloc_npages_free() == 400);
-  REQUIRE(*(char *)arena_page_address(0) == 7);
-  REQUIRE(*(char *)arena_page_address(399) == 7);
-  REQUIRE(*(char *)arena_page_address(400) == 0);
-  REQUIRE(*(char *)arena_page_address(999) == 0);
+  REQUIRE(*(char *)arena_page_address(ARENA_OWN_PAGES) == 7);
+  REQUIRE(*(char *)arena_page_address(ARENA_OWN_PAGES + 399) == 7);
+  REQUIRE(*(char *)arena_page_address(ARENA_OWN_PAGES + 400) == 0);
+  REQUIRE(*(char *)arena_page_address(ARENA_OWN_PAGES + 999) == 0);
   REQUIRE(scavenge_step(0, 0) == 400);
   REQUIRE(scavenge_step(0, 0) == 0);
   REQUIRE(memstat->released == 1000 * PAGE_BYTES);
@@ -68,7 +68,7 @@ static void step_refused(void *arg) {
   REQUIRE(pagealloc_npages_free() == 1000);
   REQUIRE(memstat->released == 0);
   (void)os_fault_set(OS_RELEASE, 0, 0);
-  REQUIRE(*(char *)arena_page_address(999) == 7);
+  REQUIRE(*(char *)arena_page_address(ARENA_OWN_PAGES + 999) == 7);
   REQUIRE(scavenge_step(0, 0) == 1000);
   REQUIRE(pagealloc_check());
 }
