@@ -27,12 +27,15 @@ extern "C" {
 
 /* Every function that can fail for several causes returns one of these. */
 enum alm_err {
-  ALM_OK = 0, /* success                                        */
-  ALM_ENOMEM, /* the OS refused memory or address space         */
-  ALM_EINVAL, /* an argument is outside its documented range    */
-  ALM_ENAME,  /* no option of that name                         */
-  ALM_EVALUE, /* the option exists, the value does not fit it   */
-  ALM_ELATE,  /* the option can only be set at start            */
+  ALM_OK = 0,   /* success                                        */
+  ALM_ENOMEM,   /* the OS refused memory or address space         */
+  ALM_EINVAL,   /* an argument is outside its documented range    */
+  ALM_ENAME,    /* no option of that name                         */
+  ALM_EVALUE,   /* the option exists, the value does not fit it   */
+  ALM_ELATE,    /* the option can only be set at start            */
+  ALM_EBUSY,    /* others still use it (mutators of a heap)       */
+  ALM_ESTATE,   /* not allowed now (inside a callback of ours)    */
+  ALM_ESPECIAL, /* the object has finalizers, weak references ...  */
 };
 
 /* alm_strerror -- the sentence for an error code.
@@ -329,6 +332,9 @@ enum alm_misuse {
   ALM_MISUSE_INTERIOR,    /* inside an object, not at its start             */
   ALM_MISUSE_FREED,       /* the object is free already                     */
   ALM_MISUSE_SIZE,        /* the size given cannot be the object's          */
+  ALM_MISUSE_COLLECTED,   /* memory of a garbage-collected heap             */
+  ALM_MISUSE_MUTATOR,     /* not a mutator that this thread has attached    */
+  ALM_MISUSE_CALLBACK,    /* the call is not allowed in a callback          */
 };
 
 /* What was called with what, and what it really is. */
@@ -450,6 +456,594 @@ struct alm_record {
   char command[256];  /* arguments joined with blanks, cut, NUL-terminated   */
   struct alm_stats stats;
 };
+
+/* ---- garbage-collected heaps ------------------------------------------ */
+
+/* A heap is a world of its own: its objects, roots and collections. Several
+ * may exist; all take their pages from the same page heap as alm_malloc. The
+ * contract with its threads is cooperative: a thread that uses a heap attaches
+ * and gets a *mutator*; it can be stopped when it allocates, at
+ * alm_safepoint, and all the time between alm_blocked_begin and
+ * alm_blocked_end. Objects do not move. The collector finds pointers in
+ * registers and stacks of attached threads (conservatively), in roots,
+ * handles and in objects as their type says. An object stays as long as a
+ * pointer to any byte of it is found; heaps made with base_pointers_only ask
+ * inside typed and traced objects for pointers to the first byte. */
+struct alm_heap;
+struct alm_mutator;
+struct alm_type;
+struct alm_visitor;
+struct alm_handle;
+struct alm_weak;
+struct alm_ephemeron;
+
+/* What the collector may find in an object. */
+enum alm_kind {
+  ALM_NOSCAN = 1,   /* no pointers                                          */
+  ALM_TYPED,        /* pointers where the type's mask has bits              */
+  ALM_TRACED,       /* pointers that the type's trace function reports      */
+  ALM_CONSERVATIVE, /* any aligned word may be one                          */
+};
+
+/* Called by the collector with the world stopped, on any of its threads,
+ * several at once: report the pointers in `object` (of `bytes` usable bytes)
+ * by alm_visit. Must not call anything else of this library. */
+typedef void (*alm_trace)(void *object, size_t bytes, struct alm_visitor *v);
+/* The same for roots; `arg` as registered. Once per collection. */
+typedef void (*alm_root_trace)(void *arg, struct alm_visitor *v);
+/* Called by alm_finalizers_run. `object` is NULL for cleanups. */
+typedef void (*alm_finalizer)(void *object, void *arg);
+/* A heap cannot give `bytes`, although it was collected. Called without locks
+ * in the thread that allocates; may free handles, roots and so on, but not
+ * allocate. True: try again. */
+typedef bool (*alm_out_of_memory)(struct alm_heap *heap, size_t bytes,
+                                  void *arg);
+
+/* Zero means default everywhere. */
+struct alm_heap_options {
+  unsigned gc_percent;     /* collect when this much has been allocated, in
+                                percent of what was live; 0: 100            */
+  unsigned markers;        /* threads that mark; 0: CPUs, at most 8       */
+  size_t limit_bytes;      /* spans of this heap together; 0: none        */
+  size_t first_bytes;      /* no collection before so much; 0: 4 MiB      */
+  bool base_pointers_only; /* see above                                   */
+  unsigned check;          /* 1: check the heap after each collection;
+                                2: mark a second time as well               */
+  uint64_t collect_every;  /* tests: collect at every n-th slow path      */
+  alm_out_of_memory out_of_memory; /* NULL: allocation returns NULL         */
+  void *out_of_memory_arg;
+};
+
+/* A type is described once per heap and used for many objects. */
+struct alm_type_info {
+  const char *name; /* for reports; copied, cut at 31 bytes                 */
+  size_t bytes;     /* of one object, 1 to 32,768; more: use an array       */
+  /* Word i (8 bytes) may hold a pointer if bit i % 64 of pointers[i / 64] is
+   * set; `words` of them are described, the rest holds none. Copied. */
+  const uint64_t *pointers;
+  size_t words;
+  alm_trace trace; /* instead of `pointers`; both absent: noscan            */
+};
+
+/* alm_heap_create -- make a garbage-collected heap.
+ *
+ * Does     Makes a heap with the options given (NULL: defaults); it has no
+ *          objects and takes no memory for any.
+ * Units    none
+ * Returns  ALM_OK and *out; else *out is untouched.
+ * Errors   ALM_ENOMEM; ALM_EINVAL: out is NULL, check is above 2, or
+ *          gc_percent is above 100,000.
+ * Threads  any
+ * Cost     some microseconds.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_heap_create(const struct alm_heap_options *options,
+                                     struct alm_heap **out);
+
+/* alm_heap_destroy -- give a heap back whole.
+ *
+ * Does     Frees all objects, types, handles and specials of the heap.
+ *          Cleanups and finalizers that have not run do not run.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EBUSY: a mutator is attached. ALM_ESTATE: called from a
+ *          callback.
+ * Threads  one, the last to use the heap.
+ * Cost     proportional to the spans; no object is touched.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_heap_destroy(struct alm_heap *heap);
+
+/* alm_mutator_attach -- let the calling thread use a heap.
+ *
+ * Does     Registers the thread with its stack. A thread may be attached to
+ *          several heaps, once to each. A thread that ends is detached.
+ * Units    none
+ * Returns  ALM_OK and *out; else *out is untouched.
+ * Errors   ALM_ENOMEM; ALM_EBUSY: it is attached already; ALM_EINVAL: a NULL
+ *          argument.
+ * Threads  any; waits while the heap is being collected.
+ * Cost     some microseconds.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_mutator_attach(struct alm_heap *heap,
+                                        struct alm_mutator **out);
+
+/* alm_mutator_detach -- end the use of a heap by the calling thread.
+ *
+ * Does     Its stack is no longer a root, its cached memory goes back. The
+ *          mutator must not be used again; using it is reported and ends the
+ *          program.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  the one that attached it.
+ * Cost     proportional to the size classes it used.
+ * Since    0.1
+ */
+ALM_API void alm_mutator_detach(struct alm_mutator *m);
+
+/* alm_type_create -- describe a type of objects.
+ *
+ * Does     Copies the description. The type lives as long as the heap.
+ * Units    bytes, words of 8 bytes
+ * Returns  ALM_OK and *out; else *out is untouched.
+ * Errors   ALM_EINVAL: bytes is 0 or above 32,768; the mask is longer than
+ *          the object; both mask and trace function. ALM_ENOMEM: also beyond
+ *          3,800 types.
+ * Threads  any
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_type_create(struct alm_heap *heap,
+                                     const struct alm_type_info *info,
+                                     const struct alm_type **out);
+
+/* alm_new -- allocate an object of a type.
+ *
+ * Does     Returns a zeroed object, aligned to 16. May collect, so pointers
+ *          must be where the collector finds them. The fast path is
+ *          alm_new_inline in almacen_inline.h.
+ * Units    none
+ * Returns  the object; NULL when memory is out.
+ * Errors   NULL: the heap's limit holds after a collection, or the OS
+ *          refused, and the out-of-memory handler did not ask to try again.
+ *          In a callback of ours: reported.
+ * Threads  any thread, with its own mutator.
+ * Cost     usual: bump of a pointer; no lock, no atomic read-modify-write.
+ * Since    0.1
+ * Source   Go mallocgc; runs instead of a free index.
+ */
+ALM_API void *alm_new(struct alm_mutator *m, const struct alm_type *type);
+
+/* alm_new_array -- allocate an array of objects of a type.
+ *
+ * Does     Returns zeroed room for `count` (0 allowed) objects, each of the
+ *          type's bytes rounded up to 8; aligned to 8. A traced type's
+ *          function is called with the whole array.
+ * Units    count: objects
+ * Returns  the array; NULL when memory is out or the size overflows.
+ * Errors   as alm_new.
+ * Threads  any thread, with its own mutator.
+ * Cost     as alm_new; above 32 KiB whole pages.
+ * Since    0.1
+ */
+ALM_API void *alm_new_array(struct alm_mutator *m, const struct alm_type *type,
+                            size_t count);
+
+/* alm_new_bytes -- allocate bytes without a type.
+ *
+ * Does     Returns `bytes` zeroed bytes (0 allowed) of kind ALM_NOSCAN or
+ *          ALM_CONSERVATIVE, aligned to 16.
+ * Units    bytes
+ * Returns  the object; NULL when memory is out or the kind is another.
+ * Errors   as alm_new.
+ * Threads  any thread, with its own mutator.
+ * Cost     as alm_new_array.
+ * Since    0.1
+ */
+ALM_API void *alm_new_bytes(struct alm_mutator *m, enum alm_kind kind,
+                            size_t bytes);
+
+/* alm_delete -- free an object of a heap now.
+ *
+ * Does     The object must not be used or reachable any more. It is optional:
+ *          the collector would find it. NULL is ignored.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_ESPECIAL: the object has a weak reference, cleanup, finalizer
+ *          or ephemeron. ALM_EINVAL: not the start of an object of this heap.
+ * Threads  any thread, with its own mutator.
+ * Cost     small: a lock of the size class; large: one of the page heap.
+ * Since    0.1
+ * Source   Go's experimental freegc.
+ */
+ALM_API enum alm_err alm_delete(struct alm_mutator *m, void *object);
+
+/* alm_object_bytes -- the usable size of an object.
+ *
+ * Does     Looks the object up.
+ * Units    bytes
+ * Returns  its usable bytes; 0 when p is not the start of an object of the
+ *          heap.
+ * Errors   none
+ * Threads  any
+ * Cost     a look-up.
+ * Since    0.1
+ */
+ALM_API size_t alm_object_bytes(struct alm_heap *heap, const void *p);
+
+/* alm_store -- store a pointer into an object.
+ *
+ * Does     Stores `value` in *slot, which lies in `object`. Every store of a
+ *          pointer to an object into an object of the heap goes through here
+ *          (alm_store_inline is the same); plain stores into fresh objects
+ *          before the next safepoint are allowed.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a store; the collector stops the world to mark, so there is no
+ *          more to do yet.
+ * Since    0.1
+ */
+ALM_API void alm_store(struct alm_mutator *m, void *object, void *slot,
+                       void *value);
+
+/* alm_copy -- copy words that may be pointers into an object.
+ *
+ * Does     memmove of `bytes` from `from` to `to`, which lies in `object`:
+ *          the bulk form of alm_store.
+ * Units    bytes
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     that of memmove.
+ * Since    0.1
+ */
+ALM_API void alm_copy(struct alm_mutator *m, void *object, void *to,
+                      const void *from, size_t bytes);
+
+/* alm_safepoint -- let a collection happen.
+ *
+ * Does     Stops the thread while another collects. Loops that do not
+ *          allocate call it from time to time; alm_safepoint_inline is its
+ *          fast path.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a load, when nobody collects.
+ * Since    0.1
+ */
+ALM_API void alm_safepoint(struct alm_mutator *m);
+
+/* alm_blocked_begin -- the thread will not touch the heap for a while.
+ *
+ * Does     Collections no longer wait for this thread: before a blocking
+ *          call. Its stack is scanned as it is now. Does not nest.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API void alm_blocked_begin(struct alm_mutator *m);
+
+/* alm_blocked_end -- the thread comes back to the heap.
+ *
+ * Does     Ends alm_blocked_begin; waits while the heap is being collected.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API void alm_blocked_end(struct alm_mutator *m);
+
+/* alm_visit -- report a pointer to the collector.
+ *
+ * Does     For trace functions: `p` is any value; what does not point into an
+ *          object of the heap is ignored.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  the one that called the trace function, within it.
+ * Cost     a test and a mark.
+ * Since    0.1
+ */
+ALM_API void alm_visit(struct alm_visitor *v, const void *p);
+
+/* alm_root_add -- declare memory a root.
+ *
+ * Does     Every aligned word in [start, start + bytes) may hold a pointer.
+ *          The memory must stay readable until alm_root_remove.
+ * Units    bytes
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: start is NULL or not aligned to 8. ALM_ENOMEM.
+ * Threads  any
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_root_add(struct alm_heap *heap, const void *start,
+                                  size_t bytes);
+
+/* alm_root_remove -- end what alm_root_add began.
+ *
+ * Does     The range must be one that was added.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: no such range.
+ * Threads  any
+ * Cost     a lock; proportional to the number of ranges.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_root_remove(struct alm_heap *heap, const void *start);
+
+/* alm_root_callback_add -- let a function report roots.
+ *
+ * Does     `trace` is called once in each collection.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: trace is NULL. ALM_ENOMEM.
+ * Threads  any
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_root_callback_add(struct alm_heap *heap,
+                                           alm_root_trace trace, void *arg);
+
+/* alm_handle_create -- keep an object alive from anywhere.
+ *
+ * Does     A handle is a root of one word, for pointers in memory the
+ *          collector does not see.
+ * Units    none
+ * Returns  the handle; NULL when memory is out.
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock; constant.
+ * Since    0.1
+ */
+ALM_API struct alm_handle *alm_handle_create(struct alm_mutator *m,
+                                             void *object);
+
+/* alm_handle_get -- the object of a handle.
+ *
+ * Does     Reads it.
+ * Units    none
+ * Returns  the object or NULL, as last set.
+ * Errors   none
+ * Threads  any attached
+ * Cost     a load.
+ * Since    0.1
+ */
+ALM_API void *alm_handle_get(const struct alm_handle *handle);
+
+/* alm_handle_set -- put another object into a handle.
+ *
+ * Does     Replaces it; NULL is allowed.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any attached; not two at once.
+ * Cost     a store.
+ * Since    0.1
+ */
+ALM_API void alm_handle_set(struct alm_handle *handle, void *object);
+
+/* alm_handle_release -- give a handle up.
+ *
+ * Does     The object is no longer kept by it; the handle must not be used
+ *          again.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API void alm_handle_release(struct alm_heap *heap,
+                                struct alm_handle *handle);
+
+/* alm_weak_create -- refer to an object without keeping it.
+ *
+ * Does     The reference is cleared when the object is found unreachable,
+ *          before finalizers run; a long one (`is_long`) when its memory
+ *          goes, after finalizers.
+ * Units    none
+ * Returns  the reference; NULL when memory is out, or object is not the start
+ *          of an object.
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock; constant.
+ * Since    0.1
+ * Source   Go weak.Pointer.
+ */
+ALM_API struct alm_weak *alm_weak_create(struct alm_mutator *m, void *object,
+                                         bool is_long);
+
+/* alm_weak_get -- the object of a weak reference, if it is alive.
+ *
+ * Does     The result keeps the object alive as any pointer does.
+ * Units    none
+ * Returns  the object; NULL when it is gone.
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a load.
+ * Since    0.1
+ */
+ALM_API void *alm_weak_get(struct alm_mutator *m, struct alm_weak *weak);
+
+/* alm_weak_release -- give a weak reference up.
+ *
+ * Does     It must not be used again.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API void alm_weak_release(struct alm_mutator *m, struct alm_weak *weak);
+
+/* alm_cleanup_add -- call a function after an object is gone.
+ *
+ * Does     When the object has been found unreachable, and its memory is no
+ *          longer there, `fn(NULL, arg)` is queued. The function cannot bring
+ *          the object back; if `arg` reaches it, it is never gone. Several
+ *          per object are allowed.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: not the start of an object, or fn is NULL. ALM_ENOMEM.
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock; constant.
+ * Since    0.1
+ * Source   Go runtime.AddCleanup.
+ */
+ALM_API enum alm_err alm_cleanup_add(struct alm_mutator *m, void *object,
+                                     alm_finalizer fn, void *arg);
+
+/* alm_finalizer_set -- call a function with an object that is about to go.
+ *
+ * Does     When the object is found unreachable, `fn(object, arg)` is queued,
+ *          once, and the object with all it reaches lives until it has run;
+ *          it may bring the object back. One per object; fn NULL removes it.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: not the start of an object. ALM_ENOMEM.
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock; constant.
+ * Since    0.1
+ * Source   Go runtime.SetFinalizer.
+ */
+ALM_API enum alm_err alm_finalizer_set(struct alm_mutator *m, void *object,
+                                       alm_finalizer fn, void *arg);
+
+/* alm_finalizers_run -- run queued finalizers and cleanups.
+ *
+ * Does     Takes at most `most` (0: all) from the queue, oldest first, and
+ *          calls them in this thread. Nothing of ours calls them elsewhere.
+ * Units    none
+ * Returns  how many were called.
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     that of the functions.
+ * Since    0.1
+ */
+ALM_API size_t alm_finalizers_run(struct alm_mutator *m, size_t most);
+
+/* alm_ephemeron_create -- a value that lives as long as its key.
+ *
+ * Does     The value is kept alive if the key is reachable from elsewhere and
+ *          the ephemeron was not released; it does not keep the key.
+ * Units    none
+ * Returns  the ephemeron; NULL when memory is out, or key is not the start of
+ *          an object.
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock; constant.
+ * Since    0.1
+ * Source   B. Hayes, "Ephemerons", OOPSLA 1997.
+ */
+ALM_API struct alm_ephemeron *alm_ephemeron_create(struct alm_mutator *m,
+                                                   void *key, void *value);
+
+/* alm_ephemeron_get -- the value of an ephemeron.
+ *
+ * Does     Reads it.
+ * Units    none
+ * Returns  the value; NULL when the key is gone.
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a load.
+ * Since    0.1
+ */
+ALM_API void *alm_ephemeron_get(struct alm_mutator *m, struct alm_ephemeron *e);
+
+/* alm_ephemeron_release -- give an ephemeron up.
+ *
+ * Does     It must not be used again.
+ * Units    none
+ * Returns  nothing
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API void alm_ephemeron_release(struct alm_mutator *m,
+                                   struct alm_ephemeron *e);
+
+/* alm_collect -- collect garbage now.
+ *
+ * Does     A whole collection; what is not reachable when it starts is gone
+ *          for alm_weak_get and queued for finalizers when it returns. Memory
+ *          is swept as it is needed, see alm_sweep.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_ESTATE: called from a callback of a collection.
+ * Threads  any thread, with its own mutator.
+ * Cost     proportional to what is alive; stops all threads of the heap.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_collect(struct alm_mutator *m);
+
+/* alm_sweep -- sweep everything now.
+ *
+ * Does     Gives all memory of unreachable objects back to the page heap as
+ *          far as whole spans are empty.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_ESTATE: called from a callback of a collection.
+ * Threads  any thread, with its own mutator.
+ * Cost     proportional to the spans of the heap.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_sweep(struct alm_mutator *m);
+
+/* The account of a heap. Bytes and nanoseconds; counters but where it says
+ * gauge. */
+struct alm_heap_stats {
+  uint64_t collections;
+  uint64_t pause_ns; /* of all collections                            */
+  uint64_t pause_ns_max;
+  uint64_t pause_ns_last;
+  uint64_t live_bytes;   /* gauge: marked by the last collection          */
+  uint64_t live_objects; /* gauge: the same                               */
+  uint64_t goal_bytes;   /* gauge: the next collection comes here         */
+  uint64_t heap_bytes;   /* gauge: spans of the heap                      */
+  uint64_t heap_bytes_max;
+  uint64_t alloc_bytes; /* claimed by mutators; freed ones not deducted  */
+  uint64_t mutators;    /* gauge                                         */
+  uint64_t finalizers_queued; /* gauge: waiting for alm_finalizers_run      */
+};
+
+/* alm_heap_stats_read -- read the account of a heap.
+ *
+ * Does     Copies the numbers.
+ * Units    as in struct alm_heap_stats
+ * Returns  nothing
+ * Errors   none
+ * Threads  any
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API void alm_heap_stats_read(struct alm_heap *heap,
+                                 struct alm_heap_stats *out);
+
+/* alm_heap_check -- check every structure of a heap.
+ *
+ * Does     Stops the heap, walks all spans, bitmaps and lists. Broken state
+ *          ends the program with a message.
+ * Units    none
+ * Returns  true
+ * Errors   none
+ * Threads  any thread, with its own mutator.
+ * Cost     proportional to the heap.
+ * Since    0.1
+ */
+ALM_API bool alm_heap_check(struct alm_mutator *m);
 
 #ifdef __cplusplus
 }

@@ -28,6 +28,12 @@ const char *alm_strerror(enum alm_err err) {
     return "the value does not fit the option";
   case ALM_ELATE:
     return "the option can only be set at start (ALMACEN=name=value)";
+  case ALM_EBUSY:
+    return "others still use it";
+  case ALM_ESTATE:
+    return "not allowed in a callback of a collection";
+  case ALM_ESPECIAL:
+    return "the object has weak references, finalizers or ephemerons";
   }
   return "unknown error code";
 }

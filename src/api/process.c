@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "background.h"
+#include "gc/world.h"
 #include "mem/arena.h"
 #include "mem/memstat.h"
 #include "mem/metaalloc.h"
@@ -51,17 +52,20 @@ static void process_thread_end(void *unused) {
 }
 
 static void process_fork_prepare(void) {
+  world_fork_prepare();
   cache_fork_prepare();
   lock_acquire(&process.shared_lock);
   central_lock_all();
   scavenge_fork_prepare();
   pagealloc_fork_prepare();
   pageheap_fork_prepare();
+  marks_fork_prepare();
   meta_fork_prepare();
 }
 
 static void process_fork_release(bool in_child) {
   meta_fork_release(in_child);
+  marks_fork_release(in_child);
   pageheap_fork_release(in_child);
   pagealloc_fork_release(in_child);
   scavenge_fork_release(in_child);
@@ -73,6 +77,7 @@ static void process_fork_release(bool in_child) {
   }
   struct cache *mine = thread_cache == &cache_empty ? NULL : thread_cache;
   cache_fork_release(in_child, mine, process.shared);
+  world_fork_release(in_child);
 }
 
 static void process_fork_parent(void) {

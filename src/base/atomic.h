@@ -17,7 +17,10 @@
 #define atomic_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define atomic_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 #define atomic_add_relaxed(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
+#define atomic_add_release(p, v) __atomic_fetch_add((p), (v), __ATOMIC_RELEASE)
 #define atomic_or_release(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELEASE)
+#define atomic_or_relaxed(p, v) __atomic_fetch_or((p), (v), __ATOMIC_RELAXED)
+#define atomic_and_relaxed(p, v) __atomic_fetch_and((p), (v), __ATOMIC_RELAXED)
 #define atomic_exchange_acquire(p, v)                                          \
   __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
 #define atomic_exchange_release(p, v)                                          \

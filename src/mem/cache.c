@@ -323,8 +323,10 @@ struct cache *cache_create(void) {
   if (cache == NULL) {
     return NULL;
   }
-  memset(cache, 0, sizeof(struct bin)); /* the rest is zero, see the end of
-                                           cache_destroy */
+  if (cache->bins[1].magic != 0) { /* used before; a fresh record is zero, and
+                                      most of it stays untouched */
+    memset(cache, 0, sizeof *cache);
+  }
   cache->lock = (struct lock)LOCK_INIT(RANK_CACHE);
   for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {
     struct bin *bin = &cache->bins[class];
@@ -343,7 +345,6 @@ void cache_destroy(struct cache *cache, struct misuse *bad) {
   list_remove(&cache->link);
   lock_release(&registry.lock);
   cache_flush(cache, bad);
-  memset(cache, 0, sizeof *cache);
   meta_return(&registry.pool, cache);
 }
 

@@ -40,6 +40,15 @@ void misuse_report(const char *call, const struct misuse *m) {
     diag_format(rest, room, "size %zu cannot be that of a %zu-byte object",
                 m->given_bytes, m->object_bytes);
     break;
+  case ALM_MISUSE_COLLECTED:
+    diag_format(rest, room, "pointer is in a garbage-collected heap");
+    break;
+  case ALM_MISUSE_MUTATOR:
+    diag_format(rest, room, "not a mutator that this thread has attached");
+    break;
+  case ALM_MISUSE_CALLBACK:
+    diag_format(rest, room, "not allowed in a callback of a collection");
+    break;
   }
   alm_misuse_handler handler = atomic_load_relaxed(&misuse_handler);
   if (handler == NULL) {

@@ -36,18 +36,24 @@ static void pageheap_publish(struct span *s) {
   struct alm_class_stats *c = &memstat->classes[class];
   int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
   lock_acquire(&heap_map_lock);
-  if (class != 0) { /* here, so that unused classes cost no memory */
+  bool is_small = class != 0 && !s->is_collected;
+  bool in_all_pages = class != 0 || s->is_collected;
+  if (is_small) { /* here, so that unused classes cost no memory */
     atomic_store_relaxed(&c->object_bytes, sizeclasses[class].object_bytes);
     atomic_store_relaxed(&c->span_bytes, (uint64_t)bytes);
   }
   atomic_store_release(&heap_map.spans[page], s);
-  for (size_t i = 0; class != 0 && i < s->npages; i++) {
-    atomic_store_relaxed(&heap_map.tags[page + i], PAGE_TAG(class, i));
+  for (size_t i = 0; in_all_pages && i < s->npages; i++) {
+    if (is_small) {
+      atomic_store_relaxed(&heap_map.tags[page + i], PAGE_TAG(class, i));
+    }
     atomic_store_release(&heap_map.spans[page + i], s);
   }
   uint64_t inuse = pageheap_add_locked(&memstat->heap_inuse, bytes);
-  memstat_inuse_grew(inuse, class == 0 ? (uint64_t)bytes : 0);
-  memstat_raise(&c->spans_max, pageheap_add_locked(&c->spans, 1));
+  memstat_inuse_grew(inuse, is_small ? 0 : (uint64_t)bytes);
+  if (!s->is_collected) {
+    memstat_raise(&c->spans_max, pageheap_add_locked(&c->spans, 1));
+  }
   lock_release(&heap_map_lock);
 }
 
@@ -56,13 +62,16 @@ static void pageheap_unpublish(struct span *s) {
   unsigned class = s->class;
   lock_acquire(&heap_map_lock);
   atomic_store_relaxed(&heap_map.spans[page], NULL);
-  for (size_t i = 0; class != 0 && i < s->npages; i++) {
+  bool in_all_pages = class != 0 || s->is_collected;
+  for (size_t i = 0; in_all_pages && i < s->npages; i++) {
     atomic_store_relaxed(&heap_map.tags[page + i], 0);
     atomic_store_relaxed(&heap_map.spans[page + i], NULL);
   }
   int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
   (void)pageheap_add_locked(&memstat->heap_inuse, -bytes);
-  (void)pageheap_add_locked(&memstat->classes[class].spans, -1);
+  if (!s->is_collected) {
+    (void)pageheap_add_locked(&memstat->classes[class].spans, -1);
+  }
   lock_release(&heap_map_lock);
 }
 
@@ -113,6 +122,32 @@ struct span *pageheap_take_large(size_t npages, size_t align_pages,
   return s;
 }
 
+bool pageheap_take_collected(struct span *s, unsigned class, size_t npages) {
+  struct page_run run = pagealloc_take(npages, 1);
+  if (run.npages == 0) {
+    return false;
+  }
+  span_init(s, (uintptr_t)arena_page_address(run.page), class, run.is_zero);
+  s->npages = npages;
+  if (class == 0) {
+    s->nslots = 1;
+    s->nfree = 0;
+  }
+  s->is_collected = true;
+  return true;
+}
+
+void pageheap_publish_collected(struct span *s) {
+  pageheap_publish(s);
+}
+
+void pageheap_return_collected(struct span *s, bool was_published) {
+  if (was_published) {
+    pageheap_unpublish(s);
+  }
+  pagealloc_return(arena_page_of((void *)s->base), s->npages);
+}
+
 bool pageheap_resize_large(struct span *s, size_t npages) {
   size_t page = arena_page_of((void *)s->base);
   size_t old = s->npages;
@@ -145,6 +180,10 @@ struct misuse pageheap_diagnose(const void *p) {
   if (s == NULL || (uintptr_t)p - s->base >= s->npages << PAGE_SHIFT) {
     return m; /* free pages */
   }
+  if (s->is_collected) {
+    m.kind = ALM_MISUSE_COLLECTED;
+    return m;
+  }
   size_t offset = (uintptr_t)p - s->base;
   m.object = s->base;
   m.object_bytes = s->npages << PAGE_SHIFT;
@@ -162,13 +201,11 @@ struct misuse pageheap_diagnose(const void *p) {
 }
 
 static void pageheap_check_maps(const struct span *s, size_t page) {
-  if (s->class == 0) {
-    CHECK_EQ(arena_tag(page), 0); /* [pageheap.1] */
-    return;
-  }
+  bool is_small = s->class != 0 && !s->is_collected; /* [pageheap.1] */
+  bool in_all_pages = s->class != 0 || s->is_collected;
   for (size_t i = 0; i < s->npages; i++) {
-    CHECK(arena_span(page + i) == s);
-    CHECK_EQ(arena_tag(page + i), PAGE_TAG(s->class, i));
+    CHECK(!in_all_pages || arena_span(page + i) == s);
+    CHECK_EQ(arena_tag(page + i), is_small ? PAGE_TAG(s->class, i) : 0);
   }
 }
 
@@ -184,7 +221,7 @@ bool pageheap_check(void) {
       continue;
     }
     CHECK_EQ(arena_page_of((void *)s->base), page);
-    CHECK(span_check(s));
+    CHECK(s->is_collected || span_check(s)); /* else: heap_check */
     pageheap_check_maps(s, page);
     inuse += (uint64_t)s->npages << PAGE_SHIFT;
     page += s->npages;

@@ -5,7 +5,9 @@
  * INVARIANTS
  *   [pageheap.1] Every page of a small span has its tag and its span in the
  *                maps; of a large one only the first page has the span, and
- *                no page has a tag. Free pages have neither.
+ *                no page has a tag; every page of a collected span has the
+ *                span and no tag, so that free refuses its objects. Free
+ *                pages have neither.
  * ORDER   spans are stored with release after all their fields; readers
  *         load with acquire (span_of).
  * LOCKS   RANK_MAPS, inside, for a change of the maps together with the
@@ -31,6 +33,13 @@ ALM_INTERNAL void pageheap_return_span(struct span *s);
 ALM_INTERNAL struct span *pageheap_take_large(size_t npages, size_t align_pages,
                                               struct pagecache *cache,
                                               bool *is_zero);
+/* Pages for a collected span whose record the caller has: a class's, or
+ * npages for a large object (class 0). Not in the maps yet. */
+ALM_INTERNAL bool pageheap_take_collected(struct span *s, unsigned class,
+                                          size_t npages);
+ALM_INTERNAL void pageheap_publish_collected(struct span *s);
+ALM_INTERNAL void pageheap_return_collected(struct span *s, bool was_published);
+
 /* Change a large object's length where it is. False: the next pages are in
  * use, nothing has changed. Shrinking always works. */
 ALM_INTERNAL bool pageheap_resize_large(struct span *s, size_t npages);

@@ -32,10 +32,12 @@ struct span {
   uint16_t nslots;       /* constant; 1 for a large object                 */
   uint16_t nfree;        /* [span.3]                                       */
   uint8_t class;         /* constant; 0 for a large object                 */
-  bool is_owned;         /* by a cache                                     */
+  bool is_owned;         /* by a cache, or by a mutator                    */
   bool is_fresh;         /* no slot was ever returned and the pages were
                             zero: free slots are zero. Cleared by returners
                             before they set bits, read after a claim.      */
+  bool is_collected;     /* part of a struct collected (gc/collected.h);
+                            constant                                       */
   uint64_t free_bits[];  /* span_nwords(class) words                       */
 };
 STATIC_CHECK(sizeof(struct span) <= 48);

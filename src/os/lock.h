@@ -15,14 +15,18 @@
 
 /* Acquire only upwards. Centrals share a rank and are taken by class. */
 enum lock_rank {
-  RANK_REGISTRY = 1, /* the list of caches                            */
-  RANK_SHARED,       /* the cache of threads without one              */
-  RANK_CACHE,        /* a cache's slow half                           */
-  RANK_CENTRAL,      /* one size class, by ascending class            */
-  RANK_SCAVENGE,     /* one releasing at a time                       */
-  RANK_PAGEHEAP,     /* page bitmaps, summaries                       */
-  RANK_MAPS,         /* page -> span, and the account of spans        */
-  RANK_META,         /* storage of our own structs                    */
+  RANK_HEAPS = 1, /* the list of collected heaps                   */
+  RANK_HEAP,      /* one collected heap                            */
+  RANK_WORK,      /* the full mark buffers of one                  */
+  RANK_REGISTRY,  /* the list of caches                            */
+  RANK_SHARED,    /* the cache of threads without one              */
+  RANK_CACHE,     /* a cache's slow half                           */
+  RANK_CENTRAL,   /* one size class, by ascending class            */
+  RANK_SCAVENGE,  /* one releasing at a time                       */
+  RANK_PAGEHEAP,  /* page bitmaps, summaries                       */
+  RANK_MAPS,      /* page -> span, and the account of spans        */
+  RANK_MARKS,     /* how far mark bits are ready                   */
+  RANK_META,      /* storage of our own structs                    */
   RANK_COUNT
 };
 

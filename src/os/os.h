@@ -96,6 +96,7 @@ ALM_INTERNAL uint64_t os_random(void);  /* 64 bits, for addresses */
 ALM_INTERNAL unsigned os_pid(void);
 ALM_INTERNAL unsigned os_parent_pid(void);
 ALM_INTERNAL void os_yield(void);
+ALM_INTERNAL unsigned os_cpus(void); /* that this process may use, >= 1 */
 
 struct os_usage {
   uint64_t user_ns;

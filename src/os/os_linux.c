@@ -221,6 +221,14 @@ void os_yield(void) {
   (void)sched_yield();
 }
 
+unsigned os_cpus(void) {
+  cpu_set_t set;
+  int saved = errno;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  errno = saved;
+  return n > 0 ? (unsigned)n : 1;
+}
+
 static uint64_t linux_timeval_ns(struct timeval t) {
   return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_usec * 1000u;
 }

@@ -1,0 +1,40 @@
+/* gc/cycle.h -- a collection, from start to end.
+ *
+ * WHAT    cycle_collect is the list of its steps.
+ *
+ *     off --> stopping --> marking --> specials --> (checks) --> off
+ *              other mutators stopped: world.h              sweep is lazy
+ *
+ * LOCKS   none held on entry. One collection of a heap at a time.
+ * SOURCE  Go mgc.go. Differs: marking stops the world.
+ */
+#ifndef ALM_GC_CYCLE_H
+#define ALM_GC_CYCLE_H
+
+#include "heap.h"
+
+enum cycle_result {
+  CYCLE_DONE,
+  CYCLE_OTHER, /* another thread was at it, and has finished */
+  CYCLE_NOMEM  /* no memory to begin                         */
+};
+
+/* A whole collection by this mutator's thread. */
+ALM_INTERNAL enum cycle_result cycle_collect(struct alm_mutator *m);
+
+/* Is it time? Two loads and a compare. */
+ALM_INLINE bool cycle_is_due(const struct alm_heap *h) {
+  return atomic_load_relaxed(&h->allocated) +
+             atomic_load_relaxed(&h->stats.live_bytes) >=
+         atomic_load_relaxed(&h->goal);
+}
+
+/* Stop the heap and check everything. */
+ALM_INTERNAL bool cycle_check(struct alm_mutator *m);
+
+/* A heap with all that belongs to it; NULL: no memory. */
+ALM_INTERNAL struct alm_heap *cycle_open(const struct alm_heap_options *o);
+/* No mutator is attached. */
+ALM_INTERNAL void cycle_close(struct alm_heap *h);
+
+#endif

@@ -1,0 +1,337 @@
+/* gc/heap.c -- see heap.h. */
+#include "heap.h"
+
+#include "base/diag.h"
+#include "mem/metaalloc.h"
+#include "mem/pageheap.h"
+#include "os/os.h"
+
+#include <string.h>
+
+static struct {
+  struct lock lock;
+  struct list_node all; /* struct alm_heap */
+} heaps = {.lock = LOCK_INIT(RANK_HEAPS), .all = {&heaps.all, &heaps.all}};
+
+/* Records by how many words of free bits they have room for. */
+#define COLLECTED_RECORD(words)                                                \
+  { (sizeof(struct collected) + (words)*8 + 15) / 16 * 16, NULL }
+static struct meta_pool heap_span_pools[] = {
+    COLLECTED_RECORD(1), COLLECTED_RECORD(3), COLLECTED_RECORD(8),
+    COLLECTED_RECORD(16)};
+static const size_t heap_span_words[] = {1, 3, 8, 16};
+
+static struct meta_pool heap_pool = {(sizeof(struct alm_heap) + 63) / 64 * 64,
+                                     NULL};
+static struct meta_pool heap_type_pool = {
+    (sizeof(struct alm_type) + 15) / 16 * 16, NULL};
+
+static struct meta_pool *heap_span_pool(unsigned class) {
+  size_t words = (sizeclasses[class].nslots + 63u) / 64;
+  unsigned i = 0;
+  while (heap_span_words[i] < words) {
+    i++;
+  }
+  return &heap_span_pools[i];
+}
+
+static void heap_init_layout(struct layout *l, unsigned class,
+                             enum alm_kind kind, const struct alm_type *type,
+                             bool has_header) {
+  list_init(&l->all);
+  list_init(&l->partial);
+  l->sweep = &l->all;
+  l->type = type;
+  l->slot_bytes = sizeclasses[class].object_bytes;
+  l->class = (uint8_t) class;
+  l->kind = (uint8_t)kind;
+  l->has_header = has_header;
+}
+
+static void heap_init_layouts(struct alm_heap *h) {
+  for (unsigned class = 0; class < SIZECLASS_COUNT; class ++) {
+    heap_init_layout(&h->layouts[LAYOUT_NOSCAN + class], class, ALM_NOSCAN,
+                     NULL, false);
+    heap_init_layout(&h->layouts[LAYOUT_CONSERVATIVE + class], class,
+                     ALM_CONSERVATIVE, NULL, false);
+    heap_init_layout(&h->layouts[LAYOUT_ARRAY + class], class, ALM_TYPED, NULL,
+                     true);
+  }
+  h->nlayouts = LAYOUT_TYPES;
+}
+
+enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 100 };
+
+static const size_t heap_layouts_bytes = LAYOUT_COUNT * sizeof(struct layout);
+
+struct alm_heap *heap_create(const struct alm_heap_options *o) {
+  struct alm_heap *h = meta_take(&heap_pool);
+  struct layout *layouts = os_alloc(heap_layouts_bytes, "almacen: layouts");
+  if (h == NULL || layouts == NULL || !marks_ready(1)) {
+    if (h != NULL) {
+      meta_return(&heap_pool, h);
+    }
+    if (layouts != NULL) {
+      os_unreserve(layouts, heap_layouts_bytes);
+    }
+    return NULL;
+  }
+  memset(h, 0, sizeof *h);
+  h->lock = (struct lock)LOCK_INIT(RANK_HEAP);
+  h->layouts = layouts;
+  h->sweepgen = 1;
+  h->options = *o;
+  h->options.gc_percent = o->gc_percent ? o->gc_percent : GC_PERCENT;
+  h->options.first_bytes = o->first_bytes ? o->first_bytes : FIRST_BYTES;
+  h->limit_bytes = o->limit_bytes;
+  h->goal = h->options.first_bytes;
+  list_init(&h->mutators);
+  list_init(&h->large);
+  h->large_sweep = &h->large;
+  list_init(&h->roots);
+  list_init(&h->handle_blocks);
+  heap_init_layouts(h);
+  lock_acquire(&heaps.lock);
+  list_push_back(&heaps.all, &h->heaps);
+  lock_release(&heaps.lock);
+  return h;
+}
+
+void heap_clear_marks(struct collected *c) {
+  memset(heap_marks(c), 0, heap_marks_bytes(c));
+}
+
+void heap_visit_spans(struct alm_heap *h,
+                      void (*visit)(struct collected *c, void *arg),
+                      void *arg) {
+  for (unsigned i = 0; i < h->nlayouts; i++) {
+    struct list_node *all = &h->layouts[i].all;
+    for (struct list_node *n = all->next; n != all; n = n->next) {
+      visit(LIST_ELEMENT(n, struct collected, all), arg);
+    }
+  }
+  for (struct list_node *n = h->large.next; n != &h->large; n = n->next) {
+    visit(LIST_ELEMENT(n, struct collected, all), arg);
+  }
+}
+
+static void heap_drop_all(struct list_node *all) {
+  while (!list_is_empty(all)) {
+    struct collected *c = LIST_ELEMENT(all->next, struct collected, all);
+    list_remove(&c->all);
+    heap_clear_marks(c); /* for whoever takes the pages next [marks.1] */
+    heap_return_span(c);
+  }
+}
+
+void heap_destroy(struct alm_heap *h) {
+  lock_acquire(&heaps.lock);
+  list_remove(&h->heaps);
+  lock_release(&heaps.lock);
+  for (unsigned i = 0; i < h->nlayouts; i++) {
+    heap_drop_all(&h->layouts[i].all);
+    if (h->layouts[i].type != NULL) {
+      meta_return(&heap_type_pool, (void *)(uintptr_t)h->layouts[i].type);
+    }
+  }
+  heap_drop_all(&h->large);
+  os_unreserve(h->layouts, heap_layouts_bytes);
+  meta_return(&heap_pool, h);
+}
+
+struct alm_type *heap_add_type(struct alm_heap *h,
+                               const struct alm_type_info *info) {
+  struct alm_type *t = meta_take(&heap_type_pool);
+  if (t == NULL) {
+    return NULL;
+  }
+  memset(t, 0, sizeof *t);
+  t->bytes = (uint32_t)info->bytes;
+  t->stride = (uint32_t)align_up(info->bytes, 8);
+  t->trace = info->trace;
+  t->heap = h;
+  for (size_t i = 0; i < (info->words + 63) / 64; i++) {
+    uint64_t most = bits_low((unsigned)min_size(info->words - i * 64, 64));
+    t->mask[i] = info->pointers[i] & most;
+    t->nmask = t->mask[i] != 0 ? (uint32_t)i + 1 : t->nmask;
+  }
+  t->kind = info->trace ? ALM_TRACED : t->nmask ? ALM_TYPED : ALM_NOSCAN;
+  for (size_t i = 0; info->name && info->name[i] && i + 1 < sizeof t->name;
+       i++) {
+    t->name[i] = info->name[i];
+  }
+  unsigned class = sizeclass_for(max_size(info->bytes, 16));
+  t->head.slot_bytes = sizeclasses[class].object_bytes;
+  lock_acquire(&h->lock);
+  bool has_room = h->nlayouts < LAYOUT_COUNT;
+  if (has_room) {
+    t->head.index = h->nlayouts;
+    heap_init_layout(&h->layouts[h->nlayouts], class, t->kind, t, false);
+    atomic_store_release(&h->nlayouts, h->nlayouts + 1);
+  }
+  lock_release(&h->lock);
+  if (!has_room) {
+    meta_return(&heap_type_pool, t);
+    return NULL;
+  }
+  return t;
+}
+
+/* Account for a new span of the heap; false: the limit. */
+static bool heap_charge(struct alm_heap *h, size_t bytes) {
+  lock_acquire(&h->lock);
+  bool ok = h->limit_bytes == 0 || h->span_bytes + bytes <= h->limit_bytes;
+  if (ok) {
+    h->span_bytes += bytes;
+    h->stats.heap_bytes_max =
+        max_size(h->stats.heap_bytes_max, (size_t)h->span_bytes);
+  }
+  lock_release(&h->lock);
+  return ok;
+}
+
+static void heap_uncharge(struct alm_heap *h, size_t bytes) {
+  lock_acquire(&h->lock);
+  h->span_bytes -= bytes;
+  lock_release(&h->lock);
+}
+
+/* Record, pages and mark bits; not in any list or map yet. */
+static struct collected *heap_make_span(struct alm_heap *h, unsigned class,
+                                        size_t npages) {
+  size_t bytes = npages << PAGE_SHIFT;
+  struct collected *c = meta_take(heap_span_pool(class));
+  if (c == NULL) {
+    return NULL;
+  }
+  if (!heap_charge(h, bytes)) {
+    meta_return(heap_span_pool(class), c);
+    return NULL;
+  }
+  if (pageheap_take_collected(&c->span, class, npages)) {
+    if (marks_ready(arena_page_of((void *)c->span.base) + npages)) {
+      c->heap = h;
+      return c;
+    }
+    pageheap_return_collected(&c->span, false);
+  }
+  heap_uncharge(h, bytes);
+  meta_return(heap_span_pool(class), c);
+  return NULL;
+}
+
+struct collected *heap_take_span(struct alm_heap *h, struct layout *layout) {
+  unsigned class = layout->class;
+  struct collected *c = heap_make_span(h, class, sizeclasses[class].npages);
+  if (c == NULL) {
+    return NULL;
+  }
+  c->layout = layout;
+  c->type = layout->type;
+  c->kind = layout->kind;
+  c->header_bytes = layout->has_header ? ARRAY_HEADER_BYTES : 0;
+  c->object_bytes = layout->slot_bytes - c->header_bytes;
+  c->span.is_owned = true;
+  lock_acquire(&h->lock);
+  c->sweepgen = h->sweepgen;
+  list_push_front(&layout->all, &c->all); /* behind the sweep's cursor */
+  lock_release(&h->lock);
+  pageheap_publish_collected(&c->span);
+  return c;
+}
+
+struct collected *heap_take_large(struct alm_heap *h, enum alm_kind kind,
+                                  const struct alm_type *type, size_t bytes) {
+  struct collected *c = heap_make_span(h, 0, max_size(pages_for(bytes), 1));
+  if (c == NULL) {
+    return NULL;
+  }
+  c->layout = NULL;
+  c->type = type;
+  c->kind = (uint8_t)kind;
+  c->header_bytes = 0;
+  c->object_bytes = bytes;
+  lock_acquire(&h->lock);
+  c->sweepgen = h->sweepgen;
+  list_push_front(&h->large, &c->all); /* as above */
+  lock_release(&h->lock);
+  pageheap_publish_collected(&c->span);
+  return c;
+}
+
+void heap_forget_span_locked(struct alm_heap *h, struct collected *c) {
+  struct list_node **sweep =
+      c->layout != NULL ? &c->layout->sweep : &h->large_sweep;
+  if (*sweep == &c->all) {
+    *sweep = c->all.next;
+  }
+  list_remove(&c->all);
+  h->span_bytes -= c->span.npages << PAGE_SHIFT;
+}
+
+void heap_return_span(struct collected *c) {
+  pageheap_return_collected(&c->span, true);
+  meta_return(heap_span_pool(c->span.class), c);
+}
+
+/* ---- checks -------------------------------------------------------------- */
+
+static void heap_check_span(struct alm_heap *h, struct collected *c,
+                            const struct layout *l) {
+  const struct span *s = &c->span;
+  CHECK(c->heap == h && c->layout == l && s->is_collected);
+  CHECK(c->all.next->prev == &c->all && c->all.prev->next == &c->all);
+  CHECK(!s->is_owned); /* [heap.4] */
+  CHECK(c->sweepgen == h->sweepgen || c->sweepgen + 1 == h->sweepgen);
+  size_t page = arena_page_of((void *)s->base);
+  for (size_t i = 0; i < s->npages; i++) {
+    CHECK(arena_span(page + i) == s);
+    for (unsigned k = 0; k < MARK_WORDS_PER_PAGE; k++) {
+      bool is_swept = c->sweepgen == h->sweepgen;
+      CHECK(!is_swept || marks_of_page(page + i)[k] == 0); /* [marks.1] */
+    }
+  }
+  if (l != NULL && c->sweepgen == h->sweepgen) {
+    CHECK_EQ(s->nfree, span_count_free(s));
+    CHECK(s->nfree == 0 || s->link.next != &s->link); /* [heap.3] */
+  }
+}
+
+bool heap_check_stopped(struct alm_heap *h) {
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i < h->nlayouts; i++) {
+    struct layout *l = &h->layouts[i];
+    for (struct list_node *n = l->all.next; n != &l->all; n = n->next) {
+      struct collected *c = LIST_ELEMENT(n, struct collected, all);
+      heap_check_span(h, c, l);
+      bytes += c->span.npages << PAGE_SHIFT;
+    }
+    for (struct list_node *n = l->partial.next; n != &l->partial; n = n->next) {
+      const struct span *s = LIST_ELEMENT(n, struct span, link);
+      CHECK(s->class == l->class && s->nfree > 0 && s->is_collected);
+    }
+  }
+  for (struct list_node *n = h->large.next; n != &h->large; n = n->next) {
+    struct collected *c = LIST_ELEMENT(n, struct collected, all);
+    heap_check_span(h, c, NULL);
+    bytes += c->span.npages << PAGE_SHIFT;
+  }
+  CHECK_EQ(bytes, h->span_bytes);
+  return true;
+}
+
+struct list_node *heap_list(void) {
+  return &heaps.all;
+}
+
+void heap_fork_prepare(void) {
+  lock_acquire(&heaps.lock);
+}
+
+void heap_fork_release(bool in_child) {
+  if (in_child) {
+    lock_reset_after_fork(&heaps.lock);
+  } else {
+    lock_release(&heaps.lock);
+  }
+}

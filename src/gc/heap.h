@@ -1,0 +1,250 @@
+/* gc/heap.h -- the records of a collected heap, and how an address becomes an
+ * object.
+ *
+ * WHAT    struct alm_heap with its layouts (what spans hold), types, and
+ *         mutators; struct collected, the span record with what the collector
+ *         needs; heap_find.
+ * HOW     A *layout* is what all objects of a span have in common: size class
+ *         and kind, and for objects of a fixed type the type itself. So an
+ *         object of a fixed type has no header, and nothing is written for it
+ *         when it is allocated. Arrays of a type share layouts by size class
+ *         and begin with a word that holds the type; large objects have the
+ *         type in their span's record.
+ * INVARIANTS
+ *   [heap.1] A collected span is in its layout's list `all`, small ones from
+ *            before they are published to after they are unpublished.
+ *   [heap.2] sweepgen of a span: equal to the heap's: swept, its free bits
+ *            are true; one less: its mark bits say what is alive.
+ *   [heap.3] A swept span of which slots are free is owned by one mutator or
+ *            in its layout's list `partial`, or in a sweeper's hands.
+ *   [heap.4] While the world is stopped nobody owns a span and all runs are
+ *            empty.                               checked: heap_check_stopped
+ * LOCKS   RANK_HEAP, one per heap: lists, layouts, roots, specials, mutators.
+ *         Held for list work, not while a span is swept, zeroed or taken from
+ *         the page heap. Fields without a remark are constant.
+ * SOURCE  Go mheap.go, mcentral.go (sweepgen). Differs: spans per type.
+ */
+#ifndef ALM_GC_HEAP_H
+#define ALM_GC_HEAP_H
+
+#include "almacen.h"
+#include "almacen_inline.h"
+#include "base/list.h"
+#include "mem/marks.h"
+#include "mem/span.h"
+#include "os/lock.h"
+#include "stack.h"
+
+/* Layouts of bytes by class, of arrays by class, then one for each type. */
+enum {
+  LAYOUT_NOSCAN = 0,
+  LAYOUT_CONSERVATIVE = LAYOUT_NOSCAN + SIZECLASS_COUNT,
+  LAYOUT_ARRAY = LAYOUT_CONSERVATIVE + SIZECLASS_COUNT,
+  LAYOUT_TYPES = LAYOUT_ARRAY + SIZECLASS_COUNT,
+  LAYOUT_COUNT = 4096
+};
+
+enum { TYPE_WORDS_MAX = SMALL_BYTES_MAX / 8 / 64, TYPE_NAME_BYTES = 32 };
+
+/* Bytes before the object in an array's slot. */
+enum { ARRAY_HEADER_BYTES = 8 };
+
+struct alm_type {
+  struct alm_type_head head;
+  uint32_t bytes;  /* of an object                                       */
+  uint32_t stride; /* bytes rounded up to 8                              */
+  uint32_t nmask;  /* words of mask                                      */
+  enum alm_kind kind;
+  alm_trace trace;
+  struct alm_heap *heap;
+  char name[TYPE_NAME_BYTES];
+  uint64_t mask[TYPE_WORDS_MAX];
+};
+STATIC_CHECK(offsetof(struct alm_type, head) == 0);
+
+struct layout {
+  struct list_node all;     /* struct collected; under the lock             */
+  struct list_node partial; /* struct span; [heap.3]; under the lock        */
+  struct list_node *sweep;  /* next of `all` to sweep, &all: none; lock     */
+  const struct alm_type *type; /* of a fixed type, else NULL                */
+  uint32_t slot_bytes;
+  uint8_t class;
+  uint8_t kind;    /* enum alm_kind; arrays: ALM_TYPED                      */
+  bool has_header; /* ARRAY_HEADER_BYTES                                    */
+};
+
+/* A span of a collected heap. */
+struct collected {
+  struct alm_heap *heap;
+  struct layout *layout;       /* NULL: large                               */
+  const struct alm_type *type; /* fixed type, or large array of it; or NULL */
+  size_t object_bytes;         /* usable bytes of a slot or large object    */
+  struct list_node all;        /* [heap.1], or in heap->large               */
+  uint32_t sweepgen;           /* [heap.2]; under the lock, or its sweeper  */
+  uint8_t kind;                /* enum alm_kind                             */
+  uint8_t header_bytes;
+  struct span span; /* last: its free bits follow */
+};
+
+ALM_INLINE struct collected *collected_of(struct span *s) {
+  return (struct collected *)(void *)((char *)s -
+                                      offsetof(struct collected, span));
+}
+
+/* What a mutator has of a layout beside its run. Its own thread, or whoever
+ * has stopped the world. */
+struct lease {
+  struct collected *span; /* owned; NULL: none                             */
+  uint64_t claimed;       /* slots of word claimed_word not yet in a run   */
+  uint32_t claimed_word;
+  uint32_t next_word;
+};
+
+/* Resting: its thread sleeps for the sake of another heap. */
+enum mutator_state {
+  MUTATOR_RUNNING = 1,
+  MUTATOR_BLOCKED,
+  MUTATOR_RESTING,
+  MUTATOR_DETACHED
+};
+
+struct alm_mutator {
+  struct alm_mutator_head head;
+  struct lease *leases; /* LAYOUT_COUNT                                  */
+  struct alm_heap *heap;
+  const void *thread;    /* identity of the owner, see world_thread       */
+  uint32_t state;        /* enum mutator_state; under the lock            */
+  uint32_t layouts_used; /* indices below were ever used; own thread      */
+  uint64_t refills;      /* for collect_every; own thread                 */
+  struct stack stack;    /* saved state is its own, read when stopped     */
+  struct list_node link; /* in the heap; under the lock                   */
+  struct alm_mutator *next_of_thread; /* own thread                         */
+};
+STATIC_CHECK(offsetof(struct alm_mutator, head) == 0);
+
+struct special_table;
+struct marker;
+
+struct alm_heap {
+  struct lock lock;
+  struct list_node heaps;        /* in the list of all; RANK_HEAPS            */
+  struct list_node mutators;     /* under the lock                            */
+  struct list_node large;        /* struct collected, swept or not; lock      */
+  struct list_node *large_sweep; /* next to sweep, &large: none; lock       */
+  struct layout *layouts;        /* LAYOUT_COUNT                              */
+  uint32_t nlayouts;             /* used; grows under the lock                */
+  uint32_t sweep_layout;         /* sweep_some's cursor; lock                 */
+  uint32_t sweepgen;             /* changed with the world stopped            */
+  uint32_t stop_wanted;          /* futex; 1 while the world stops; lock      */
+  uint32_t nrunning;             /* futex; mutators not stopped; lock         */
+  bool is_collecting;            /* under the lock                            */
+  struct alm_heap_options options;
+  uint64_t limit_bytes;        /* 0: none                                   */
+  uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
+  uint64_t goal;               /* see pacer.h; any, relaxed                 */
+  uint64_t span_bytes;         /* under the lock                            */
+  struct alm_heap_stats stats; /* under the lock                            */
+  struct list_node roots;      /* struct root; under the lock               */
+  struct list_node handle_blocks;  /* under the lock                         */
+  struct alm_handle *free_handles; /* under the lock                        */
+  struct special_table *specials;  /* under the lock                         */
+  struct mark_team *team; /* see mark.h; of whoever collects                */
+};
+
+/* Where an address lies. */
+struct found {
+  struct collected *c;
+  uintptr_t slot; /* its first byte */
+  uint32_t index;
+};
+
+/* The object's first byte, as its user knows it. */
+ALM_INLINE uintptr_t found_object(const struct found *f) {
+  return f->slot + f->c->header_bytes;
+}
+
+/* Is p inside an object in use of the heap? Slots that a mutator has claimed
+ * and not handed out count as in use: they are zero. Any value of p. */
+ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
+                          struct found *f) {
+  if (!arena_contains((const void *)p)) {
+    return false;
+  }
+  struct span *s = arena_span(arena_page_of((const void *)p));
+  if (s == NULL || !s->is_collected) {
+    return false;
+  }
+  struct collected *c = collected_of(s);
+  f->c = c;
+  if (c->heap != h) {
+    return false;
+  }
+  if (c->layout == NULL) {
+    f->slot = s->base;
+    f->index = 0;
+    return s->nfree == 0;
+  }
+  f->index = sizeclass_slot(s->class, p - s->base);
+  if (f->index >= s->nslots) {
+    return false;
+  }
+  f->slot = s->base + (uintptr_t)f->index * c->layout->slot_bytes;
+  uint64_t word = atomic_load_relaxed(&s->free_bits[f->index / 64]);
+  return !((word >> (f->index % 64)) & 1);
+}
+
+/* The same, and p is the object's first byte. */
+ALM_INLINE bool heap_find_start(const struct alm_heap *h, const void *p,
+                                struct found *f) {
+  return heap_find(h, (uintptr_t)p, f) && found_object(f) == (uintptr_t)p;
+}
+
+/* See alm_heap_create; without the options' checks. NULL: no memory. */
+ALM_INTERNAL struct alm_heap *heap_create(const struct alm_heap_options *o);
+/* No mutator is attached. */
+ALM_INTERNAL void heap_destroy(struct alm_heap *h);
+/* See alm_type_create; the info is valid. NULL: no memory, or too many. */
+ALM_INTERNAL struct alm_type *heap_add_type(struct alm_heap *h,
+                                            const struct alm_type_info *info);
+
+/* A span with all slots free, owned by the caller, or a large object; NULL:
+ * memory is out, or the limit is reached. Bytes may be dirty: span.is_fresh.
+ * No lock held. */
+ALM_INTERNAL struct collected *heap_take_span(struct alm_heap *h,
+                                              struct layout *layout);
+ALM_INTERNAL struct collected *heap_take_large(struct alm_heap *h,
+                                               enum alm_kind kind,
+                                               const struct alm_type *type,
+                                               size_t bytes);
+/* The span is in nobody's list `partial`; takes it out of `all`. The lock is
+ * held. */
+ALM_INTERNAL void heap_forget_span_locked(struct alm_heap *h,
+                                          struct collected *c);
+/* After that, without the lock: pages and record go back. */
+ALM_INTERNAL void heap_return_span(struct collected *c);
+
+/* Every span of the heap, small and large. World stopped. */
+ALM_INTERNAL void heap_visit_spans(struct alm_heap *h,
+                                   void (*visit)(struct collected *c,
+                                                 void *arg),
+                                   void *arg);
+
+/* All mark bits of the span's pages. */
+ALM_INLINE uint64_t *heap_marks(const struct collected *c) {
+  return marks_of_page(arena_page_of((const void *)c->span.base));
+}
+ALM_INLINE size_t heap_marks_bytes(const struct collected *c) {
+  return c->span.npages * MARK_WORDS_PER_PAGE * sizeof(uint64_t);
+}
+ALM_INTERNAL void heap_clear_marks(struct collected *c);
+
+/* Walk the heap: every span, list and bitmap. World stopped. */
+ALM_INTERNAL bool heap_check_stopped(struct alm_heap *h);
+
+/* Every heap there is, for fork: all locks, taken and given back. */
+ALM_INTERNAL void heap_fork_prepare(void);
+ALM_INTERNAL void heap_fork_release(bool in_child);
+/* The list of heaps; between prepare and release only. */
+ALM_INTERNAL struct list_node *heap_list(void);
+
+#endif

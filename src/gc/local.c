@@ -1,0 +1,115 @@
+/* gc/local.c -- see local.h. */
+#include "local.h"
+
+#include "base/diag.h"
+#include "sweep.h"
+
+#include <string.h>
+
+/* A run is at most this long: what zeroing touches is used soon, from the
+ * first cache. */
+enum { GC_RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
+
+static bool local_claim(struct lease *l) {
+  struct span *s = &l->span->span;
+  for (; l->next_word < span_nwords(s); l->next_word++) {
+    l->claimed = span_claim(s, l->next_word);
+    if (l->claimed != 0) {
+      l->claimed_word = l->next_word++;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Consecutive claimed slots become the run. */
+static void local_start_run(struct alm_mutator *m, unsigned index) {
+  struct lease *l = &m->leases[index];
+  struct collected *c = l->span;
+  size_t slot_bytes = c->layout->slot_bytes;
+  size_t most = max_size(GC_RUN_BYTES_MAX / slot_bytes, 1);
+  unsigned first = bits_ctz(l->claimed);
+  size_t n = min_size(bits_ctz(~(l->claimed >> first)), most);
+  l->claimed &= ~bits_span(first, (unsigned)n);
+  char *run = (char *)span_slot_address(&c->span, l->claimed_word * 64 + first);
+  bool to_the_end = first + n == 64;
+  while (to_the_end && n < most && l->next_word < span_nwords(&c->span)) {
+    uint64_t bits = span_claim(&c->span, l->next_word);
+    unsigned more = (unsigned)min_size(bits_ctz(~bits), most - n);
+    l->claimed = bits & ~bits_low(more);
+    l->claimed_word = l->next_word++;
+    n += more;
+    to_the_end = more == 64;
+  }
+  if (!atomic_load_relaxed(&c->span.is_fresh)) {
+    memset(run, 0, n * slot_bytes); /* [local.1] */
+  }
+  m->head.runs[index] = (struct alm_run){run, run + n * slot_bytes};
+  (void)atomic_add_relaxed(&c->heap->allocated, n * slot_bytes);
+}
+
+bool local_refill(struct alm_mutator *m, unsigned index) {
+  struct lease *l = &m->leases[index];
+  m->layouts_used = (uint32_t)max_size(m->layouts_used, index + 1);
+  while (l->span == NULL || (l->claimed == 0 && !local_claim(l))) {
+    if (l->span != NULL) {
+      sweep_return_span(l->span);
+      l->span = NULL;
+    }
+    l->span = sweep_take_span(m->heap, &m->heap->layouts[index]);
+    l->claimed = 0;
+    l->next_word = 0;
+    if (l->span == NULL) {
+      return false;
+    }
+  }
+  local_start_run(m, index);
+  return true;
+}
+
+void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
+                      const struct alm_type *type, size_t bytes) {
+  struct collected *c = heap_take_large(m->heap, kind, type, bytes);
+  if (c == NULL) {
+    return NULL;
+  }
+  if (!c->span.is_fresh) {
+    memset((void *)c->span.base, 0, c->span.npages << PAGE_SHIFT);
+  }
+  (void)atomic_add_relaxed(&m->heap->allocated, c->span.npages << PAGE_SHIFT);
+  return (void *)c->span.base;
+}
+
+void local_flush_stopped(struct alm_mutator *m) {
+  for (unsigned i = 0; i < m->layouts_used; i++) {
+    struct lease *l = &m->leases[i];
+    m->head.runs[i] = (struct alm_run){NULL, NULL};
+    if (l->span != NULL) {
+      /* what was claimed and not handed out has no mark: the sweep finds it */
+      l->span->span.is_owned = false;
+      *l = (struct lease){NULL, 0, 0, 0};
+    }
+  }
+}
+
+void local_flush(struct alm_mutator *m) {
+  for (unsigned i = 0; i < m->layouts_used; i++) {
+    struct lease *l = &m->leases[i];
+    struct alm_run *run = &m->head.runs[i];
+    if (l->span == NULL) {
+      continue;
+    }
+    struct span *s = &l->span->span;
+    size_t slot_bytes = m->heap->layouts[i].slot_bytes;
+    for (; run->next != run->end; run->next += slot_bytes) {
+      unsigned slot = sizeclass_slot(s->class, (uintptr_t)run->next - s->base);
+      span_unclaim(s, slot / 64, (uint64_t)1 << (slot % 64));
+    }
+    if (l->claimed != 0) {
+      span_unclaim(s, l->claimed_word, l->claimed);
+    }
+    *run = (struct alm_run){NULL, NULL};
+    sweep_return_span(l->span);
+    *l = (struct lease){NULL, 0, 0, 0};
+  }
+}

@@ -1,0 +1,33 @@
+/* gc/local.h -- what a mutator takes from the heap for itself.
+ *
+ * WHAT    Runs of zeroed slots, one per layout, claimed from an owned span;
+ *         large objects; giving all of it up when the world stops.
+ * HOW     Slots are claimed from the free bits a word at a time; consecutive
+ *         ones become a run, which is zeroed at once unless the pages are
+ *         known to be zero. Allocation then bumps a pointer and writes
+ *         nothing. Bytes are accounted when a run is claimed.
+ * INVARIANTS
+ *   [local.1] Every slot of a run reads as zero (arrays: the header word is
+ *             written when the slot is handed out).
+ * LOCKS   none held on entry. The own thread only, but for local_flush.
+ * SOURCE  Go mcache.go; runs instead of freeindex and allocCache.
+ */
+#ifndef ALM_GC_LOCAL_H
+#define ALM_GC_LOCAL_H
+
+#include "heap.h"
+
+/* After true the layout's run is not empty. False: no memory; see
+ * sweep_take_span. */
+ALM_INTERNAL bool local_refill(struct alm_mutator *m, unsigned index);
+
+/* A zeroed large object; NULL as above. */
+ALM_INTERNAL void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
+                                   const struct alm_type *type, size_t bytes);
+
+/* Forget runs and claims, give spans up. World stopped, or own thread: then
+ * the rest of the runs goes back. */
+ALM_INTERNAL void local_flush_stopped(struct alm_mutator *m);
+ALM_INTERNAL void local_flush(struct alm_mutator *m);
+
+#endif

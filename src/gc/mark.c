@@ -1,0 +1,411 @@
+/* gc/mark.c -- see mark.h. */
+#include "mark.h"
+
+#include "base/diag.h"
+#include "mem/metaalloc.h"
+#include "os/os.h"
+#include "work.h"
+#include "world.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+
+enum { MARKERS_MAX = 8, RING = 16 };
+
+/* Objects above this are scanned in pieces of it (but for traced ones). */
+enum { PIECE_BYTES = ALM_TORTURE ? 64 : 128 << 10 };
+
+/* An item's bit 0: not an object but the start of a further piece of one. */
+enum { ITEM_PIECE = 1 };
+
+struct marker {
+  struct alm_heap *heap;
+  struct work *work;
+  struct work_buffer *buffer; /* NULL: none                                 */
+  bool is_alone;              /* no other marker in this collection         */
+  bool is_base_only;          /* in the object that is scanned now          */
+  unsigned ring_at;
+  struct {
+    uintptr_t p; /* 0: empty */
+    bool is_base_only;
+  } ring[RING];
+  uint64_t bytes;
+  uint64_t objects;
+} ALM_CACHE_ALIGNED;
+
+struct mark_team {
+  struct work work;
+  struct marker markers[MARKERS_MAX];
+  pthread_t threads[MARKERS_MAX]; /* from 1 on                              */
+  unsigned nthreads;              /* started; constant then                 */
+  uint32_t go;                    /* futex: counts calls to mark            */
+  uint32_t nworking;              /* futex: threads that are not done       */
+  uint32_t is_ending;             /* stored before go, release              */
+};
+
+/* ---- pushing --------------------------------------------------------------- */
+
+/* False: no memory, the overflow flag is set. [work.2] */
+static bool mark_push(struct marker *m, uintptr_t item) {
+  struct work_buffer *b = m->buffer;
+  if (unlikely(b == NULL || b->count == WORK_ITEMS)) {
+    struct work_buffer *empty = work_take_empty(m->work);
+    if (empty == NULL) {
+      return false;
+    }
+    if (b != NULL) {
+      work_give(m->work, b);
+    }
+    m->buffer = b = empty;
+  }
+  b->items[b->count++] = item;
+  return true;
+}
+
+/* Test, mark and push what p points into. */
+static void mark_candidate_now(struct marker *m, uintptr_t p,
+                               bool is_base_only) {
+  struct found f;
+  if (!heap_find(m->heap, p, &f)) {
+    return;
+  }
+  uintptr_t object = found_object(&f);
+  if ((is_base_only && p != object) || !marks_set(f.slot, m->is_alone)) {
+    return;
+  }
+  struct collected *c = f.c;
+  m->bytes +=
+      c->layout != NULL ? c->layout->slot_bytes : c->span.npages << PAGE_SHIFT;
+  m->objects++;
+  if (c->kind != ALM_NOSCAN) {
+    (void)mark_push(m, object);
+  }
+}
+
+/* p lies in the region: ring it. */
+static void mark_ring(struct marker *m, uintptr_t p) {
+  __builtin_prefetch((const void *)p);
+  __builtin_prefetch(&marks_words[marks_index(p) / 64]);
+  unsigned at = m->ring_at;
+  uintptr_t old = m->ring[at].p;
+  bool old_base_only = m->ring[at].is_base_only;
+  m->ring[at].p = p;
+  m->ring[at].is_base_only = m->is_base_only;
+  m->ring_at = (at + 1) % RING;
+  if (old != 0) {
+    mark_candidate_now(m, old, old_base_only);
+  }
+}
+
+static bool mark_empty_ring(struct marker *m) {
+  bool any = false;
+  for (unsigned i = 0; i < RING; i++) {
+    unsigned at = (m->ring_at + i) % RING;
+    uintptr_t p = m->ring[at].p;
+    if (p != 0) {
+      m->ring[at].p = 0;
+      mark_candidate_now(m, p, m->ring[at].is_base_only);
+      any = true;
+    }
+  }
+  return any;
+}
+
+ALM_INLINE void mark_word(struct marker *m, uintptr_t p, size_t heap_bytes) {
+  if (p - heap_map.base < heap_bytes) {
+    mark_ring(m, p);
+  }
+}
+
+static size_t mark_heap_bytes(void) {
+  return atomic_load_relaxed(&heap_map.npages) << PAGE_SHIFT;
+}
+
+/* ---- scanning -------------------------------------------------------------- */
+
+/* Stacks and registered memory: other threads' variables, red zones and all. */
+__attribute__((no_sanitize("address", "thread"))) static void mark_words(
+    struct marker *m, const uintptr_t *from, const uintptr_t *end) {
+  size_t heap_bytes = mark_heap_bytes();
+  for (; from < end; from++) {
+    mark_word(m, *(const volatile uintptr_t *)from, heap_bytes);
+  }
+}
+
+void mark_range(struct marker *m, const void *start, size_t bytes) {
+  const uintptr_t *from = start;
+  m->is_base_only = false;
+  mark_words(m, from, from + bytes / sizeof *from);
+}
+
+void mark_stack(struct marker *m, const struct stack *s) {
+  uintptr_t from = align_up(s->pointer, sizeof(uintptr_t));
+  mark_range(m, (const void *)from, s->high - from);
+  mark_range(m, s->registers, sizeof s->registers);
+  mark_range(m, s->frame, s->nframe * sizeof s->frame[0]);
+}
+
+static void mark_typed_one(struct marker *m, const struct alm_type *t,
+                           const uintptr_t *words, size_t heap_bytes) {
+  for (unsigned i = 0; i < t->nmask; i++) {
+    for (uint64_t left = t->mask[i]; left != 0; left &= left - 1) {
+      mark_word(m, words[i * 64 + bits_ctz(left)], heap_bytes);
+    }
+  }
+}
+
+static void mark_typed(struct marker *m, const struct alm_type *t,
+                       uintptr_t from, uintptr_t end) {
+  size_t heap_bytes = mark_heap_bytes();
+  for (; from + t->stride <= end; from += t->stride) {
+    mark_typed_one(m, t, (const uintptr_t *)from, heap_bytes);
+  }
+}
+
+/* The element type of an array, the type of an object of one; or NULL. */
+static const struct alm_type *mark_type(const struct collected *c,
+                                        uintptr_t object) {
+  if (c->header_bytes == 0) {
+    return c->type;
+  }
+  return (const struct alm_type *)*(const uintptr_t *)(object -
+                                                       c->header_bytes);
+}
+
+static void mark_scan_part(struct marker *m, struct collected *c,
+                           const struct alm_type *t, uintptr_t from,
+                           uintptr_t end) {
+  bool is_conservative = c->kind == ALM_CONSERVATIVE;
+  m->is_base_only = m->heap->options.base_pointers_only && !is_conservative;
+  if (is_conservative) {
+    mark_words(m, (const uintptr_t *)from, (const uintptr_t *)end);
+  } else {
+    mark_typed(m, t, from, end);
+  }
+}
+
+static void mark_scan(struct marker *m, uintptr_t item) {
+  uintptr_t from = item & ~(uintptr_t)ITEM_PIECE;
+  struct found f;
+  if (!heap_find(m->heap, from, &f)) {
+    return; /* of an overflow pass: an object freed meanwhile cannot be */
+  }
+  struct collected *c = f.c;
+  uintptr_t object = found_object(&f);
+  uintptr_t end = object + c->object_bytes;
+  const struct alm_type *t = mark_type(c, object);
+  if (c->kind != ALM_CONSERVATIVE && t == NULL) {
+    return; /* an array's slot that was not handed out yet */
+  }
+  if (t != NULL && t->kind == ALM_TRACED) {
+    m->is_base_only = m->heap->options.base_pointers_only;
+    world_callback_begin();
+    t->trace((void *)object, c->object_bytes, mark_visitor(m));
+    world_callback_end();
+    return;
+  }
+  size_t stride = t != NULL ? t->stride : sizeof(uintptr_t);
+  size_t piece = max_size(PIECE_BYTES / stride, 1) * stride;
+  if (end - from > piece && mark_push(m, (from + piece) | ITEM_PIECE)) {
+    end = from + piece; /* where an element begins */
+  }
+  if (t == NULL || t->kind == ALM_TYPED) {
+    mark_scan_part(m, c, t, from, end);
+  }
+}
+
+void mark_contents(struct marker *m, void *object) {
+  mark_scan(m, (uintptr_t)object);
+}
+
+void mark_visit(struct alm_visitor *v, const void *p) {
+  mark_word((struct marker *)(void *)v, (uintptr_t)p, mark_heap_bytes());
+}
+
+/* ---- draining -------------------------------------------------------------- */
+
+/* Half of what a marker has goes to those that wait. */
+static void mark_share(struct marker *m) {
+  struct work_buffer *b = m->buffer;
+  struct work_buffer *half = work_take_empty(m->work);
+  if (half == NULL) {
+    return;
+  }
+  half->count = b->count / 2;
+  b->count -= half->count;
+  memcpy(half->items, b->items + b->count, half->count * sizeof b->items[0]);
+  work_give(m->work, half);
+}
+
+static void mark_drain_own(struct marker *m) {
+  enum { SHARE_MIN = 4 };
+  do {
+    while (m->buffer != NULL && m->buffer->count > 0) {
+      mark_scan(m, m->buffer->items[--m->buffer->count]);
+      if (!m->is_alone && m->buffer->count >= SHARE_MIN &&
+          work_is_wanted(m->work)) {
+        mark_share(m);
+      }
+    }
+  } while (mark_empty_ring(m));
+}
+
+static void mark_run(struct marker *m) {
+  for (;;) {
+    mark_drain_own(m);
+    struct work_buffer *b = work_take(m->work);
+    if (b == NULL) {
+      return;
+    }
+    if (m->buffer != NULL) {
+      work_return_empty(m->buffer);
+    }
+    m->buffer = b;
+  }
+}
+
+static void *mark_thread(void *arg) {
+  struct marker *m = arg;
+  struct mark_team *team = m->heap->team;
+  (void)pthread_setname_np(pthread_self(), "almacen-mark");
+  for (uint32_t seen = 0;; seen++) {
+    while (atomic_load_acquire(&team->go) == seen) { /* pairs: mark_call */
+      os_futex_wait(&team->go, seen, 0);
+    }
+    if (atomic_load_acquire(&team->is_ending)) {
+      return NULL;
+    }
+    mark_run(m);
+    if (atomic_add_release(&team->nworking, (uint32_t)-1) == 1) {
+      os_futex_wake(&team->nworking, 1);
+    }
+  }
+}
+
+static void mark_call(struct mark_team *team) {
+  atomic_store_relaxed(&team->nworking, team->nthreads);
+  (void)atomic_add_release(&team->go, 1);
+  os_futex_wake(&team->go, UINT32_MAX >> 1);
+}
+
+static void mark_wait(struct mark_team *team) {
+  uint32_t n;
+  while ((n = atomic_load_acquire(&team->nworking)) != 0) {
+    os_futex_wait(&team->nworking, n, 0);
+  }
+}
+
+/* What was marked and found no buffer: scan every marked object again. */
+static void mark_again(struct collected *c, void *arg) {
+  struct marker *m = arg;
+  size_t step = c->layout != NULL ? c->layout->slot_bytes : 0;
+  for (unsigned i = 0; c->kind != ALM_NOSCAN && i < c->span.nslots; i++) {
+    uintptr_t slot = c->span.base + i * step;
+    if (marks_test(slot)) {
+      mark_scan(m, slot + c->header_bytes);
+      mark_drain_own(m);
+    }
+  }
+}
+
+void mark_drain(struct alm_heap *h) {
+  struct mark_team *team = h->team;
+  struct marker *m = &team->markers[0];
+  work_begin(&team->work, team->nthreads + 1);
+  if (team->nthreads > 0) {
+    mark_call(team);
+  }
+  mark_run(m);
+  mark_wait(team);
+  while (atomic_load_relaxed(&team->work.has_overflowed)) {
+    atomic_store_relaxed(&team->work.has_overflowed, false);
+    work_begin(&team->work, 1);
+    heap_visit_spans(h, mark_again, m);
+    mark_run(m);
+  }
+}
+
+uint64_t mark_count(const struct marker *m) {
+  const struct mark_team *team = m->heap->team;
+  uint64_t n = 0;
+  for (unsigned i = 0; i <= team->nthreads; i++) {
+    n += team->markers[i].objects;
+  }
+  return n;
+}
+
+/* ---- the team --------------------------------------------------------------- */
+
+static const size_t mark_team_bytes = sizeof(struct mark_team);
+
+static void mark_team_start_threads(struct alm_heap *h, unsigned n) {
+  struct mark_team *team = h->team;
+  sigset_t all, old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  for (unsigned i = 1; i < n; i++) {
+    if (os_fault_hit(OS_THREAD) ||
+        pthread_create(&team->threads[i], NULL, mark_thread,
+                       &team->markers[i]) != 0) {
+      break;
+    }
+    team->nthreads = i;
+  }
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+bool mark_prepare(struct alm_heap *h) {
+  if (h->team != NULL) {
+    return true;
+  }
+  h->team = os_alloc(mark_team_bytes, "almacen: markers");
+  if (h->team == NULL) {
+    return false;
+  }
+  h->team->work.lock = (struct lock)LOCK_INIT(RANK_WORK);
+  unsigned n = h->options.markers ? h->options.markers : os_cpus();
+  n = (unsigned)min_size(n, MARKERS_MAX);
+  for (unsigned i = 0; i < MARKERS_MAX; i++) {
+    h->team->markers[i].heap = h;
+    h->team->markers[i].work = &h->team->work;
+  }
+  mark_team_start_threads(h, n);
+  return true;
+}
+
+struct marker *mark_begin(struct alm_heap *h) {
+  for (unsigned i = 0; i <= h->team->nthreads; i++) {
+    struct marker *m = &h->team->markers[i];
+    m->is_alone = h->team->nthreads == 0;
+    m->bytes = m->objects = 0;
+  }
+  return &h->team->markers[0];
+}
+
+void mark_end(struct alm_heap *h, uint64_t *bytes, uint64_t *objects) {
+  *bytes = *objects = 0;
+  for (unsigned i = 0; i <= h->team->nthreads; i++) {
+    struct marker *m = &h->team->markers[i];
+    *bytes += m->bytes;
+    *objects += m->objects;
+    if (m->buffer != NULL) {
+      work_return_empty(m->buffer);
+      m->buffer = NULL;
+    }
+  }
+}
+
+void mark_team_end(struct alm_heap *h) {
+  struct mark_team *team = h->team;
+  if (team == NULL) {
+    return;
+  }
+  atomic_store_release(&team->is_ending, 1);
+  mark_call(team);
+  for (unsigned i = 1; i <= team->nthreads; i++) {
+    pthread_join(team->threads[i], NULL);
+  }
+  os_unreserve(team, mark_team_bytes);
+  h->team = NULL;
+}

@@ -1,0 +1,57 @@
+/* gc/mark.h -- find what is alive: mark, scan, drain; the markers' threads.
+ *
+ * WHAT    Marking from words, ranges and objects; draining in parallel.
+ * HOW     A candidate (a word whose value lies in the heap) is not looked at
+ *         at once: what the look will read is prefetched and the candidate
+ *         goes into a ring; the one that leaves the ring is tested and
+ *         marked, and if it may hold pointers, pushed. So loads of some 16
+ *         candidates are under way at a time. Objects above 128 KiB are
+ *         scanned in pieces that others can take.
+ *         A team of threads belongs to each heap, made at its first
+ *         collection; they sleep between collections. The collector is the
+ *         first of them.
+ * INVARIANTS
+ *   [mark.1] A marked object that may hold pointers has been scanned, or is in
+ *            a buffer, or work.has_overflowed.
+ * LOCKS   none but work.h's. World stopped.
+ * SOURCE  Go mgcmark.go (pieces: oblets); prefetching before the mark test: C.
+ *         Cher et al., "Software prefetching for mark-sweep garbage
+ *         collection", ASPLOS 2004.
+ */
+#ifndef ALM_GC_MARK_H
+#define ALM_GC_MARK_H
+
+#include "heap.h"
+
+struct marker;
+
+/* Start marking from no counts. The marker is the collector's. */
+ALM_INTERNAL struct marker *mark_begin(struct alm_heap *h);
+/* The team exists; false: no memory. While the world is stopped. */
+ALM_INTERNAL bool mark_prepare(struct alm_heap *h);
+/* Mark everything that follows from what was found; all markers. */
+ALM_INTERNAL void mark_drain(struct alm_heap *h);
+/* Bytes and objects marked. */
+ALM_INTERNAL void mark_end(struct alm_heap *h, uint64_t *bytes,
+                           uint64_t *objects);
+/* End the threads; no collection is under way. */
+ALM_INTERNAL void mark_team_end(struct alm_heap *h);
+
+/* Every aligned word of the memory may be a pointer. */
+ALM_INTERNAL void mark_range(struct marker *m, const void *start, size_t bytes);
+/* The used part of a mutator's stack and its registers. */
+ALM_INTERNAL void mark_stack(struct marker *m, const struct stack *s);
+/* What the object refers to, without marking the object. */
+ALM_INTERNAL void mark_contents(struct marker *m, void *object);
+/* Objects the collector's marker and its team have marked so far; grows while
+ * there is progress. After mark_drain. */
+ALM_INTERNAL uint64_t mark_count(const struct marker *m);
+
+/* See alm_visit. */
+ALM_INTERNAL void mark_visit(struct alm_visitor *v, const void *p);
+
+ALM_INLINE struct alm_visitor *mark_visitor(struct marker *m) {
+  return (struct alm_visitor *)(void *)m;
+}
+
+#endif

@@ -1,0 +1,129 @@
+/* gc/roots.c -- see roots.h. */
+#include "roots.h"
+
+#include "mark.h"
+#include "mem/metaalloc.h"
+#include "world.h"
+
+/* A range, or a callback (trace is not NULL). Constant while registered. */
+struct root {
+  struct list_node link;
+  const void *start;
+  size_t bytes;
+  alm_root_trace trace;
+  void *arg;
+};
+static struct meta_pool roots_pool = {sizeof(struct root), NULL};
+STATIC_CHECK(sizeof(struct root) % 16 == 0);
+
+enum { HANDLES_PER_BLOCK = 126 };
+struct handle_block {
+  struct list_node link;
+  struct alm_handle handles[HANDLES_PER_BLOCK];
+};
+static struct meta_pool roots_handle_pool = {sizeof(struct handle_block), NULL};
+STATIC_CHECK(sizeof(struct handle_block) % 16 == 0);
+
+static bool roots_insert(struct alm_heap *h, struct root root) {
+  struct root *r = meta_take(&roots_pool);
+  if (r == NULL) {
+    return false;
+  }
+  *r = root;
+  lock_acquire(&h->lock);
+  list_push_back(&h->roots, &r->link);
+  lock_release(&h->lock);
+  return true;
+}
+
+bool roots_add(struct alm_heap *h, const void *start, size_t bytes) {
+  return roots_insert(h, (struct root){.start = start, .bytes = bytes});
+}
+
+bool roots_add_callback(struct alm_heap *h, alm_root_trace trace, void *arg) {
+  return roots_insert(h, (struct root){.trace = trace, .arg = arg});
+}
+
+bool roots_remove(struct alm_heap *h, const void *start) {
+  struct root *r = NULL;
+  lock_acquire(&h->lock);
+  for (struct list_node *n = h->roots.next; n != &h->roots; n = n->next) {
+    struct root *one = LIST_ELEMENT(n, struct root, link);
+    if (one->trace == NULL && one->start == start) {
+      r = one;
+      list_remove(&r->link);
+      break;
+    }
+  }
+  lock_release(&h->lock);
+  if (r != NULL) {
+    meta_return(&roots_pool, r);
+  }
+  return r != NULL;
+}
+
+static void roots_free_handle_locked(struct alm_heap *h, struct alm_handle *x) {
+  x->word = (uintptr_t)h->free_handles | 1;
+  h->free_handles = x;
+}
+
+struct alm_handle *roots_take_handle(struct alm_heap *h, void *object) {
+  struct handle_block *made = NULL;
+  lock_acquire(&h->lock);
+  if (h->free_handles == NULL) {
+    made = meta_take(&roots_handle_pool); /* RANK_META is above */
+    for (int i = HANDLES_PER_BLOCK; made != NULL && i-- > 0;) {
+      roots_free_handle_locked(h, &made->handles[i]);
+    }
+    if (made != NULL) {
+      list_push_back(&h->handle_blocks, &made->link);
+    }
+  }
+  struct alm_handle *x = h->free_handles;
+  if (x != NULL) {
+    h->free_handles = (struct alm_handle *)(x->word - 1);
+    x->word = (uintptr_t)object;
+  }
+  lock_release(&h->lock);
+  return x;
+}
+
+void roots_return_handle(struct alm_heap *h, struct alm_handle *handle) {
+  lock_acquire(&h->lock);
+  roots_free_handle_locked(h, handle);
+  lock_release(&h->lock);
+}
+
+void roots_visit(struct alm_heap *h, struct marker *m) {
+  lock_acquire(&h->lock); /* threads outside the heap may change roots now */
+  for (struct list_node *n = h->roots.next; n != &h->roots; n = n->next) {
+    struct root *r = LIST_ELEMENT(n, struct root, link);
+    if (r->trace == NULL) {
+      mark_range(m, r->start, r->bytes);
+      continue;
+    }
+    world_callback_begin();
+    r->trace(r->arg, mark_visitor(m));
+    world_callback_end();
+  }
+  for (struct list_node *n = h->handle_blocks.next; n != &h->handle_blocks;
+       n = n->next) {
+    struct handle_block *b = LIST_ELEMENT(n, struct handle_block, link);
+    mark_range(m, b->handles, sizeof b->handles);
+  }
+  lock_release(&h->lock);
+}
+
+void roots_drop(struct alm_heap *h) {
+  while (!list_is_empty(&h->roots)) {
+    struct root *r = LIST_ELEMENT(h->roots.next, struct root, link);
+    list_remove(&r->link);
+    meta_return(&roots_pool, r);
+  }
+  while (!list_is_empty(&h->handle_blocks)) {
+    struct handle_block *b =
+        LIST_ELEMENT(h->handle_blocks.next, struct handle_block, link);
+    list_remove(&b->link);
+    meta_return(&roots_handle_pool, b);
+  }
+}

@@ -1,0 +1,244 @@
+/* gc/sweep.c -- see sweep.h. */
+#include "sweep.h"
+
+#include "base/diag.h"
+
+#include <string.h>
+
+/* What a slot is filled with when it is freed, in debug builds. */
+enum { FREED_BYTE = 0xdb };
+
+/* Spans swept elsewhere before the heap takes pages for a new one. */
+enum { RECLAIM_SPANS = 16 };
+
+/* Free bits of 64 slots from `first`, from the marks. */
+static uint64_t sweep_free_word(const struct collected *c, unsigned first) {
+  const struct span *s = &c->span;
+  unsigned n = (unsigned)min_size(64, s->nslots - first);
+  uint32_t step = c->layout->slot_bytes >> GRANULE_SHIFT;
+  size_t at = marks_index(s->base) + (size_t)first * step;
+  if (step == 1) {
+    return ~marks_words[at / 64] & bits_low(n);
+  }
+  uint64_t live = 0;
+  for (unsigned i = 0; i < n; i++, at += step) {
+    live |= ((marks_words[at / 64] >> (at % 64)) & 1) << i;
+  }
+  return ~live & bits_low(n);
+}
+
+static void sweep_fill(const struct collected *c, unsigned first,
+                       uint64_t freed) {
+  for (; ALM_DEBUG && freed != 0; freed &= freed - 1) {
+    unsigned slot = first + bits_ctz(freed);
+    memset((void *)span_slot_address(&c->span, slot), FREED_BYTE,
+           c->layout->slot_bytes);
+  }
+}
+
+/* The caller has it from a cursor [sweep.1]. */
+static void sweep_span(struct collected *c, uint32_t gen) {
+  struct span *s = &c->span;
+  unsigned nfree = 0;
+  for (unsigned i = 0; i < span_nwords(s); i++) {
+    uint64_t bits = sweep_free_word(c, i * 64);
+    sweep_fill(c, i * 64, bits & ~s->free_bits[i]);
+    /* relaxed: found by way of a pointer, which cannot be to a free slot */
+    atomic_store_relaxed(&s->free_bits[i], bits);
+    nfree += bits_count(bits);
+  }
+  heap_clear_marks(c);
+  s->nfree = (uint16_t)nfree;
+  atomic_store_relaxed(&s->is_fresh, false);
+  list_init(&s->link);
+  c->sweepgen = gen;
+}
+
+/* The next span of the layout to sweep is the caller's. */
+static struct collected *sweep_next_locked(struct layout *l, uint32_t gen) {
+  while (l->sweep != &l->all) {
+    struct collected *c = LIST_ELEMENT(l->sweep, struct collected, all);
+    l->sweep = l->sweep->next;
+    if (c->sweepgen != gen) {
+      c->span.is_owned = true;
+      return c;
+    }
+  }
+  return NULL;
+}
+
+/* A swept span that its sweeper does not need. */
+static void sweep_file(struct alm_heap *h, struct collected *c) {
+  struct span *s = &c->span;
+  lock_acquire(&h->lock);
+  s->is_owned = false;
+  s->nfree = (uint16_t)span_count_free(s);
+  bool is_empty = s->nfree == s->nslots;
+  if (is_empty) {
+    heap_forget_span_locked(h, c);
+  } else if (s->nfree > 0) {
+    list_push_back(&c->layout->partial, &s->link);
+  }
+  lock_release(&h->lock);
+  if (is_empty) {
+    heap_return_span(c);
+  }
+}
+
+void sweep_return_span(struct collected *c) {
+  sweep_file(c->heap, c);
+}
+
+struct collected *sweep_take_span(struct alm_heap *h, struct layout *l) {
+  for (;;) {
+    struct collected *c = NULL;
+    lock_acquire(&h->lock);
+    if (!list_is_empty(&l->partial)) {
+      struct span *s = LIST_ELEMENT(l->partial.next, struct span, link);
+      list_remove(&s->link);
+      s->is_owned = true;
+      lock_release(&h->lock);
+      return collected_of(s);
+    }
+    uint32_t gen = h->sweepgen;
+    c = sweep_next_locked(l, gen);
+    lock_release(&h->lock);
+    if (c == NULL) {
+      break;
+    }
+    sweep_span(c, gen);
+    if (c->span.nfree > 0) {
+      return c;
+    }
+    sweep_file(h, c);
+  }
+  (void)sweep_some(h, RECLAIM_SPANS);
+  return heap_take_span(h, l);
+}
+
+/* One unswept span of any layout. */
+static struct collected *sweep_next_anywhere(struct alm_heap *h) {
+  struct collected *c = NULL;
+  lock_acquire(&h->lock);
+  while (c == NULL && h->sweep_layout < h->nlayouts) {
+    c = sweep_next_locked(&h->layouts[h->sweep_layout], h->sweepgen);
+    h->sweep_layout += c == NULL;
+  }
+  lock_release(&h->lock);
+  return c;
+}
+
+/* All large objects: each costs one bit. */
+static bool sweep_large(struct alm_heap *h) {
+  bool any = false;
+  for (;;) {
+    lock_acquire(&h->lock);
+    struct collected *c = NULL;
+    bool is_dead = false;
+    if (h->large_sweep != &h->large) {
+      c = LIST_ELEMENT(h->large_sweep, struct collected, all);
+      h->large_sweep = h->large_sweep->next;
+      is_dead = !marks_test(c->span.base);
+      marks_clear(c->span.base);
+      c->sweepgen = h->sweepgen;
+      if (is_dead) {
+        heap_forget_span_locked(h, c);
+      }
+    }
+    lock_release(&h->lock);
+    if (c == NULL) {
+      return any;
+    }
+    any = true;
+    if (is_dead) {
+      heap_return_span(c);
+    }
+  }
+}
+
+bool sweep_some(struct alm_heap *h, unsigned most) {
+  bool any = sweep_large(h);
+  for (unsigned i = 0; i < most; i++) {
+    struct collected *c = sweep_next_anywhere(h);
+    if (c == NULL) {
+      return any;
+    }
+    any = true;
+    sweep_span(c, h->sweepgen);
+    sweep_file(h, c);
+  }
+  return any;
+}
+
+void sweep_finish(struct alm_heap *h) {
+  while (sweep_some(h, 64)) {}
+}
+
+void sweep_begin_stopped(struct alm_heap *h) {
+  for (unsigned i = 0; i < h->nlayouts; i++) {
+    struct layout *l = &h->layouts[i];
+    list_init(&l->partial); /* sweep_span renews each link */
+    l->sweep = l->all.next;
+  }
+  h->large_sweep = h->large.next;
+  h->sweep_layout = 0;
+  h->sweepgen++;
+}
+
+void sweep_disown_locked(struct alm_heap *h) {
+  for (unsigned i = 0; i < h->nlayouts; i++) {
+    struct layout *l = &h->layouts[i];
+    l->sweep = l->all.next;
+    for (struct list_node *n = l->all.next; n != &l->all; n = n->next) {
+      LIST_ELEMENT(n, struct collected, all)->span.is_owned = false;
+    }
+  }
+  h->sweep_layout = 0;
+}
+
+/* The slot's bit, in a span that may be anyone's. */
+static void sweep_free_slot(struct alm_heap *h, const struct found *f) {
+  struct collected *c = f->c;
+  struct span *s = &c->span;
+  lock_acquire(&h->lock);
+  if (!s->is_owned && c->sweepgen != h->sweepgen) {
+    marks_clear(f->slot); /* the sweep to come frees it */
+    lock_release(&h->lock);
+    return;
+  }
+  span_return(s, f->index / 64, (uint64_t)1 << (f->index % 64));
+  bool is_empty = false;
+  if (!s->is_owned) {
+    if (s->nfree++ == 0) {
+      list_push_back(&c->layout->partial, &s->link);
+    }
+    is_empty = s->nfree == s->nslots;
+    if (is_empty) {
+      list_remove(&s->link);
+      heap_forget_span_locked(h, c);
+    }
+  }
+  lock_release(&h->lock);
+  if (is_empty) {
+    heap_return_span(c);
+  }
+}
+
+void sweep_free_object(struct alm_heap *h, const struct found *f) {
+  struct collected *c = f->c;
+  uint64_t bytes =
+      c->layout ? c->layout->slot_bytes : c->span.npages << PAGE_SHIFT;
+  uint64_t allocated = atomic_load_relaxed(&h->allocated);
+  if (allocated >= bytes) { /* a race only makes the next cycle earlier */
+    atomic_store_relaxed(&h->allocated, allocated - bytes);
+  }
+  if (c->layout != NULL) {
+    sweep_free_slot(h, f);
+    return;
+  }
+  lock_acquire(&h->lock);
+  marks_clear(c->span.base);
+  heap_forget_span_locked(h, c);
+  lock_release(&h->lock);
+  heap_return_span(c);
+}

@@ -1,0 +1,45 @@
+/* gc/sweep.h -- mark bits become free bits.
+ *
+ * WHAT    Sweeping one span, some spans, or all of them; taking a span with
+ *         free slots.
+ * HOW     After marking nothing is swept. A mutator that needs a span sweeps
+ *         those of its layout one after the other until one has free slots;
+ *         before the heap takes new pages, others are swept too, in the hope
+ *         of an empty one; a cycle begins by sweeping what is left. Spans
+ *         that are empty go back to the page heap at once.
+ * INVARIANTS
+ *   [sweep.1] A span is swept once per cycle: its sweeper takes it from the
+ *             layout's cursor under the lock.
+ * LOCKS   RANK_HEAP inside. The bits are worked on without it.
+ * COST    A few words of bitmap per span, and a step per slot; objects are
+ *         not touched (but for the fill in debug builds).
+ * SOURCE  Go mgcsweep.go, mcentral.go.
+ */
+#ifndef ALM_GC_SWEEP_H
+#define ALM_GC_SWEEP_H
+
+#include "heap.h"
+
+/* An owned span of the layout with a free slot; NULL: memory is out or the
+ * limit reached. No lock held. */
+ALM_INTERNAL struct collected *sweep_take_span(struct alm_heap *h,
+                                               struct layout *l);
+/* The owner is done with it. */
+ALM_INTERNAL void sweep_return_span(struct collected *c);
+
+/* Sweep up to `most` spans of any layout and all large objects when there are
+ * some to sweep. False: everything was swept already. */
+ALM_INTERNAL bool sweep_some(struct alm_heap *h, unsigned most);
+/* Sweep everything. */
+ALM_INTERNAL void sweep_finish(struct alm_heap *h);
+
+/* The world is stopped, marking is over: every span is to be swept. */
+ALM_INTERNAL void sweep_begin_stopped(struct alm_heap *h);
+
+/* In a forked child: no thread owns a span, none is being swept. */
+ALM_INTERNAL void sweep_disown_locked(struct alm_heap *h);
+
+/* Free an object of the heap now, which has no special. */
+ALM_INTERNAL void sweep_free_object(struct alm_heap *h, const struct found *f);
+
+#endif

@@ -1,0 +1,68 @@
+/* gc/work.c -- see work.h. */
+#include "work.h"
+
+#include "mem/metaalloc.h"
+#include "os/os.h"
+
+static struct meta_pool work_pool = {
+    (sizeof(struct work_buffer) + 15) / 16 * 16, NULL};
+
+void work_begin(struct work *w, unsigned nmarkers) {
+  atomic_store_relaxed(&w->nidle, 0);
+  w->nmarkers = nmarkers;
+}
+
+struct work_buffer *work_take_empty(struct work *w) {
+  struct work_buffer *b = meta_take(&work_pool);
+  if (b == NULL) {
+    atomic_store_relaxed(&w->has_overflowed, true);
+    return NULL;
+  }
+  b->next = NULL;
+  b->count = 0;
+  return b;
+}
+
+void work_return_empty(struct work_buffer *b) {
+  meta_return(&work_pool, b);
+}
+
+static void work_announce(struct work *w) {
+  (void)atomic_add_relaxed(&w->event, 1); /* under the lock, as waiters read */
+  os_futex_wake(&w->event, UINT32_MAX >> 1);
+}
+
+void work_give(struct work *w, struct work_buffer *full) {
+  lock_acquire(&w->lock);
+  full->next = w->full;
+  w->full = full;
+  if (w->nidle > 0) {
+    work_announce(w);
+  }
+  lock_release(&w->lock);
+}
+
+struct work_buffer *work_take(struct work *w) {
+  lock_acquire(&w->lock);
+  if (w->full == NULL) {
+    atomic_store_relaxed(&w->nidle, w->nidle + 1);
+    if (w->nidle == w->nmarkers) {
+      work_announce(w); /* [work.1] */
+    }
+    while (w->full == NULL && w->nidle < w->nmarkers) {
+      uint32_t event = atomic_load_relaxed(&w->event);
+      lock_release(&w->lock);
+      os_futex_wait(&w->event, event, 0);
+      lock_acquire(&w->lock);
+    }
+    if (w->full != NULL) {
+      atomic_store_relaxed(&w->nidle, w->nidle - 1);
+    }
+  }
+  struct work_buffer *b = w->full;
+  if (b != NULL) {
+    w->full = b->next;
+  }
+  lock_release(&w->lock);
+  return b;
+}

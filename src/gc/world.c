@@ -1,0 +1,379 @@
+/* gc/world.c -- see world.h. */
+#include "world.h"
+
+#include "base/diag.h"
+#include "local.h"
+#include "mem/metaalloc.h"
+#include "mem/misuse.h"
+#include "os/os.h"
+#include "sweep.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* Records are reused and never given back, and the free list leaves their
+ * heads alone: a mutator that was detached has empty runs, so its use comes to
+ * a slow path and is noticed. */
+static struct meta_pool world_pool = {
+    (sizeof(struct alm_mutator) + 63) / 64 * 64, NULL};
+static struct {
+  struct lock lock;
+  struct alm_mutator *free; /* by next_of_thread; under the lock */
+} world_records = {.lock = LOCK_INIT(RANK_WORK)};
+
+enum { RUNS_BYTES = LAYOUT_COUNT * sizeof(struct alm_run) };
+enum { LEASES_BYTES = LAYOUT_COUNT * sizeof(struct lease) };
+
+static ALM_TLS struct alm_mutator *world_mutators; /* of this thread */
+static ALM_TLS unsigned world_callbacks;           /* depth          */
+
+enum { KEY_NONE, KEY_BUSY, KEY_READY };
+static struct {
+  uint32_t state; /* release by who made it; acquire */
+  pthread_key_t key;
+} world_key;
+
+/* Any address that no other thread has at the same time. */
+static const void *world_thread(void) {
+  return &world_mutators;
+}
+
+static void world_thread_end(void *unused) {
+  (void)unused;
+  while (world_mutators != NULL) {
+    world_detach(world_mutators);
+  }
+}
+
+static void world_watch_thread(void) {
+  uint32_t expected = KEY_NONE;
+  if (atomic_cas_acquire(&world_key.state, &expected, KEY_BUSY)) {
+    bool ok = pthread_key_create(&world_key.key, world_thread_end) == 0;
+    atomic_store_release(&world_key.state, ok ? KEY_READY : KEY_NONE);
+  }
+  while ((expected = atomic_load_acquire(&world_key.state)) == KEY_BUSY) {
+    os_yield();
+  }
+  if (expected == KEY_READY) {
+    pthread_setspecific(world_key.key, &world_key);
+  }
+}
+
+bool world_in_callback(void) {
+  return world_callbacks > 0;
+}
+
+void world_callback_begin(void) {
+  world_callbacks++;
+}
+
+void world_callback_end(void) {
+  world_callbacks--;
+}
+
+bool world_owns(const struct alm_mutator *m, const char *call) {
+  struct misuse bad = {ALM_MISUSE_MUTATOR, m, 0, 0, 0};
+  if (unlikely(world_in_callback())) {
+    bad.kind = ALM_MISUSE_CALLBACK;
+  } else if (likely(m != NULL && m->thread == world_thread())) {
+    return true;
+  }
+  misuse_report(call, &bad);
+  return false;
+}
+
+/* Sleep while the heap's word has the value; its lock is held. */
+static void world_wait_locked(struct alm_heap *h, uint32_t *word,
+                              uint32_t value) {
+  while (*word == value) {
+    lock_release(&h->lock);
+    os_futex_wait(word, value, 0);
+    lock_acquire(&h->lock);
+  }
+}
+
+static void world_run_locked(struct alm_heap *h) {
+  world_wait_locked(h, &h->stop_wanted, 1);
+  atomic_store_relaxed(&h->nrunning, h->nrunning + 1);
+}
+
+static void world_rest_locked(struct alm_heap *h) {
+  atomic_store_relaxed(&h->nrunning, h->nrunning - 1);
+  if (h->nrunning == 0 && h->stop_wanted != 0) {
+    os_futex_wake(&h->nrunning, UINT32_MAX >> 1);
+  }
+}
+
+static struct alm_mutator *world_take_record(void) {
+  lock_acquire(&world_records.lock);
+  struct alm_mutator *m = world_records.free;
+  if (m != NULL) {
+    world_records.free = m->next_of_thread;
+  }
+  lock_release(&world_records.lock);
+  if (m != NULL || (m = meta_take(&world_pool)) == NULL) {
+    return m;
+  }
+  memset(m, 0, sizeof *m);
+  m->leases = os_alloc(LEASES_BYTES + RUNS_BYTES, "almacen: mutator");
+  if (m->leases == NULL) {
+    meta_return(&world_pool, m);
+    return NULL;
+  }
+  m->head.runs = (struct alm_run *)(void *)((char *)m->leases + LEASES_BYTES);
+  return m;
+}
+
+static void world_return_record(struct alm_mutator *m) {
+  m->thread = NULL;
+  m->heap = NULL;
+  lock_acquire(&world_records.lock);
+  m->next_of_thread = world_records.free;
+  world_records.free = m;
+  lock_release(&world_records.lock);
+}
+
+enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
+  struct stack stack;
+  memset(&stack, 0, sizeof stack);
+  for (struct alm_mutator *m = world_mutators; m; m = m->next_of_thread) {
+    if (m->heap == h) {
+      return ALM_EBUSY;
+    }
+  }
+  struct alm_mutator *m = stack_find(&stack) ? world_take_record() : NULL;
+  if (m == NULL) {
+    return ALM_ENOMEM;
+  }
+  world_watch_thread();
+  m->heap = h;
+  m->thread = world_thread();
+  m->head.stop_wanted = 0;
+  m->layouts_used = 0;
+  m->refills = 0;
+  m->stack = stack;
+  m->next_of_thread = world_mutators;
+  world_mutators = m;
+  lock_acquire(&h->lock);
+  world_run_locked(h);
+  m->state = MUTATOR_RUNNING;
+  list_push_back(&h->mutators, &m->link);
+  h->stats.mutators++;
+  lock_release(&h->lock);
+  *out = m;
+  return ALM_OK;
+}
+
+static void world_unlink_own(struct alm_mutator *m) {
+  struct alm_mutator **at = &world_mutators;
+  while (*at != m) {
+    at = &(*at)->next_of_thread;
+  }
+  *at = m->next_of_thread;
+}
+
+void world_detach(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  if (m->state == MUTATOR_BLOCKED) {
+    world_blocked_end(m);
+  }
+  local_flush(m);
+  lock_acquire(&h->lock);
+  list_remove(&m->link);
+  m->state = MUTATOR_DETACHED;
+  h->stats.mutators--;
+  world_rest_locked(h);
+  lock_release(&h->lock);
+  world_unlink_own(m);
+  world_return_record(m);
+}
+
+/* While a thread sleeps for one heap, the collectors of its other heaps must
+ * not wait for it. */
+static void world_others_rest(struct alm_mutator *m) {
+  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
+    if (o != m && o->state == MUTATOR_RUNNING) {
+      stack_save(&o->stack);
+      lock_acquire(&o->heap->lock);
+      o->state = MUTATOR_RESTING;
+      world_rest_locked(o->heap);
+      lock_release(&o->heap->lock);
+    }
+  }
+}
+
+static void world_others_run(struct alm_mutator *m) {
+  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
+    if (o != m && o->state == MUTATOR_RESTING) {
+      world_blocked_end(o);
+    }
+  }
+}
+
+static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
+  atomic_store_relaxed(&h->stop_wanted, wanted);
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
+    atomic_store_relaxed(&m->head.stop_wanted, wanted);
+  }
+}
+
+bool world_stop(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  stack_save(&m->stack);
+  world_others_rest(m);
+  lock_acquire(&h->lock);
+  if (h->is_collecting) {
+    world_rest_locked(h);
+    world_run_locked(h);
+    lock_release(&h->lock);
+    world_others_run(m);
+    return false;
+  }
+  h->is_collecting = true;
+  world_want_stop_locked(h, 1);
+  world_rest_locked(h);
+  while (h->nrunning != 0) {
+    uint32_t n = h->nrunning;
+    lock_release(&h->lock);
+    os_futex_wait(&h->nrunning, n, 0);
+    lock_acquire(&h->lock);
+  }
+  lock_release(&h->lock);
+  return true;
+}
+
+void world_start(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  lock_acquire(&h->lock);
+  h->is_collecting = false;
+  world_want_stop_locked(h, 0);
+  atomic_store_relaxed(&h->nrunning, h->nrunning + 1); /* the collector */
+  lock_release(&h->lock);
+  os_futex_wake(&h->stop_wanted, UINT32_MAX >> 1);
+  world_others_run(m);
+}
+
+void world_safepoint(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  stack_save(&m->stack);
+  world_others_rest(m);
+  lock_acquire(&h->lock);
+  if (h->stop_wanted != 0) {
+    world_rest_locked(h);
+    world_run_locked(h);
+  }
+  lock_release(&h->lock);
+  world_others_run(m);
+}
+
+void world_blocked_begin(struct alm_mutator *m, const void *top) {
+  struct alm_heap *h = m->heap;
+  stack_save(&m->stack);
+  stack_copy_frame(&m->stack, top);
+  lock_acquire(&h->lock);
+  m->state = MUTATOR_BLOCKED;
+  world_rest_locked(h);
+  lock_release(&h->lock);
+}
+
+void world_blocked_end(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  lock_acquire(&h->lock);
+  world_run_locked(h);
+  m->state = MUTATOR_RUNNING;
+  m->stack.nframe = 0;
+  lock_release(&h->lock);
+}
+
+/* ---- fork ------------------------------------------------------------------ */
+
+#define FOR_EACH_HEAP(h)                                                       \
+  for (struct list_node *feh = heap_list()->next;                              \
+       feh != heap_list() &&                                                   \
+       (h = LIST_ELEMENT(feh, struct alm_heap, heaps), true);                  \
+       feh = feh->next)
+
+static struct alm_mutator *world_own(const struct alm_heap *h) {
+  struct alm_mutator *own = world_mutators;
+  while (own != NULL && own->heap != h) {
+    own = own->next_of_thread;
+  }
+  return own != NULL && own->state == MUTATOR_RUNNING ? own : NULL;
+}
+
+/* All heaps' locks, with no collection under way; or none of them, and the
+ * first heap that collects. */
+static struct alm_heap *world_lock_all_try(void) {
+  struct alm_heap *h, *busy = NULL;
+  uint16_t order = 1;
+  FOR_EACH_HEAP(h) {
+    h->lock.subclass = order++;
+    lock_acquire(&h->lock);
+    if (h->is_collecting) {
+      busy = h;
+      break;
+    }
+  }
+  if (busy == NULL) {
+    return NULL;
+  }
+  FOR_EACH_HEAP(h) {
+    lock_release(&h->lock);
+    if (h == busy) {
+      break;
+    }
+  }
+  return busy;
+}
+
+void world_fork_prepare(void) {
+  struct alm_heap *busy;
+  heap_fork_prepare();
+  while ((busy = world_lock_all_try()) != NULL) {
+    struct alm_mutator *own = world_own(busy);
+    if (own != NULL) {
+      world_safepoint(own); /* it must not be waited for */
+    } else {
+      os_yield();
+    }
+  }
+}
+
+/* Other threads do not exist in the child. What they owned belongs to nobody,
+ * and what they were sweeping is swept again. */
+static void world_forget_others(struct alm_heap *h) {
+  h->nrunning = 0;
+  h->stats.mutators = 0;
+  sweep_disown_locked(h);
+  for (struct list_node *n = h->mutators.next; n != &h->mutators;) {
+    struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
+    n = n->next;
+    if (m->thread != world_thread()) {
+      list_remove(&m->link);
+      m->thread = NULL;
+      continue;
+    }
+    h->stats.mutators++;
+    h->nrunning += m->state == MUTATOR_RUNNING;
+    for (unsigned i = 0; i < m->layouts_used; i++) {
+      if (m->leases[i].span != NULL) {
+        m->leases[i].span->span.is_owned = true;
+      }
+    }
+  }
+}
+
+void world_fork_release(bool in_child) {
+  struct alm_heap *h;
+  FOR_EACH_HEAP(h) {
+    if (in_child) {
+      world_forget_others(h);
+      h->team = NULL;
+      lock_reset_after_fork(&h->lock);
+    } else {
+      lock_release(&h->lock);
+    }
+  }
+  heap_fork_release(in_child);
+}

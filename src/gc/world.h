@@ -1,0 +1,62 @@
+/* gc/world.h -- the mutators of a heap: attached, running, stopped.
+ *
+ * WHAT    Attaching and detaching threads; stopping all mutators of a heap
+ *         and letting them go on; blocked regions.
+ * HOW     A mutator that runs is counted in heap->nrunning. Whoever wants to
+ *         collect sets stop_wanted (in the heap and in each mutator's head,
+ *         which safepoints poll) and sleeps until nobody runs; the others
+ *         save registers and stack pointer and sleep until stop_wanted is 0.
+ *         A mutator between alm_blocked_begin and end counts as stopped.
+ *
+ *              attach            stop (at a safepoint), blocked_begin
+ *     (none) ---------> running -----------------------------> not counted
+ *        ^     own         | ^              own                    |
+ *        +-----------------+ +-------------------------------------+
+ *           detach, own          start, blocked_end: own, when
+ *                                stop_wanted is 0
+ *
+ * INVARIANTS
+ *   [world.1] While the world is stopped no mutator of the heap runs but the
+ *             collector's, and each one's `stack` is saved.
+ *   [world.2] Only its own thread changes a mutator's state.
+ * LOCKS   RANK_HEAP guards states and counts; stop_wanted and nrunning are
+ *         futex words, written under it.
+ * ORDER   The lock orders everything: a stopped thread's last writes are
+ *         before its release, the collector's reads after its acquire.
+ * SOURCE  Go proc.go stopTheWorld. Differs: threads, so no scheduler.
+ */
+#ifndef ALM_GC_WORLD_H
+#define ALM_GC_WORLD_H
+
+#include "heap.h"
+
+/* See alm_mutator_attach. */
+ALM_INTERNAL enum alm_err world_attach(struct alm_heap *h,
+                                       struct alm_mutator **out);
+ALM_INTERNAL void world_detach(struct alm_mutator *m);
+
+/* True if m is attached by the calling thread; else it was reported under
+ * `call`, or the thread is inside a callback. */
+ALM_INTERNAL bool world_owns(const struct alm_mutator *m, const char *call);
+/* The caller is inside a callback of a collection. */
+ALM_INTERNAL bool world_in_callback(void);
+ALM_INTERNAL void world_callback_begin(void);
+ALM_INTERNAL void world_callback_end(void);
+
+/* Stop every other mutator. False: another thread was collecting; it has
+ * finished and nobody is stopped. */
+ALM_INTERNAL bool world_stop(struct alm_mutator *m);
+ALM_INTERNAL void world_start(struct alm_mutator *m);
+
+/* The slow half of a safepoint: wait until the world runs. */
+ALM_INTERNAL void world_safepoint(struct alm_mutator *m);
+/* `top`: the end of the frame that the thread is about to leave. */
+ALM_INTERNAL void world_blocked_begin(struct alm_mutator *m, const void *top);
+ALM_INTERNAL void world_blocked_end(struct alm_mutator *m);
+
+/* Around fork: no collection is under way; in the child only the calling
+ * thread's mutators are left. */
+ALM_INTERNAL void world_fork_prepare(void);
+ALM_INTERNAL void world_fork_release(bool in_child);
+
+#endif

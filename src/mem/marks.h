@@ -1,0 +1,70 @@
+/* mem/marks.h -- mark bits: one bit per 16 bytes of heap, at a computed place.
+ *
+ * WHAT    The bit of an object is that of its first granule. It is 1 from the
+ *         moment a collection reaches the object until its span is swept.
+ * HOW     A reservation of its own, made with the first collected heap and
+ *         ready as far as spans of such heaps reach. No span is looked up to
+ *         mark a pointer to an object's start.
+ * INVARIANTS
+ *   [marks.1] Outside of marking and before sweeping, bits of pages without a
+ *             collected span are 0.
+ * ORDER   Markers set bits with relaxed read-modify-writes: whoever sees the
+ *         bit change owns the object. Everything else about an object was
+ *         there before the world stopped, or comes through work.h's lock.
+ * LOCKS   RANK_MARKS inside marks_ready.
+ * MEMORY  8 MiB per GiB of heap, touched only where objects are.
+ * SOURCE  Dense bitmaps: H.-J. Boehm's collector among others; Go keeps mark
+ *         bits per span.
+ */
+#ifndef ALM_MEM_MARKS_H
+#define ALM_MEM_MARKS_H
+
+#include "arena.h"
+
+enum { GRANULE_SHIFT = 4, MARK_WORDS_PER_PAGE = 8 };
+STATIC_CHECK((MARK_WORDS_PER_PAGE * 64) << GRANULE_SHIFT == PAGE_BYTES);
+
+/* Constant after the first marks_ready that returned true. */
+ALM_INTERNAL_DATA uint64_t *marks_words;
+
+/* Make the bits of pages below npages usable; false when the OS refuses. */
+ALM_INTERNAL bool marks_ready(size_t npages);
+
+ALM_INLINE size_t marks_index(uintptr_t p) {
+  return (p - heap_map.base) >> GRANULE_SHIFT;
+}
+
+ALM_INLINE bool marks_test(uintptr_t p) {
+  size_t i = marks_index(p);
+  return (atomic_load_relaxed(&marks_words[i / 64]) >> (i % 64)) & 1;
+}
+
+/* True: it was clear. `alone`: nobody else marks now. */
+ALM_INLINE bool marks_set(uintptr_t p, bool alone) {
+  size_t i = marks_index(p);
+  uint64_t bit = (uint64_t)1 << (i % 64);
+  uint64_t *word = &marks_words[i / 64];
+  uint64_t old = atomic_load_relaxed(word);
+  if (old & bit) {
+    return false;
+  }
+  if (alone) {
+    atomic_store_relaxed(word, old | bit);
+    return true;
+  }
+  return !(atomic_or_relaxed(word, bit) & bit);
+}
+
+ALM_INLINE void marks_clear(uintptr_t p) {
+  size_t i = marks_index(p);
+  (void)atomic_and_relaxed(&marks_words[i / 64], ~((uint64_t)1 << (i % 64)));
+}
+
+ALM_INLINE uint64_t *marks_of_page(size_t page) {
+  return &marks_words[page * MARK_WORDS_PER_PAGE];
+}
+
+ALM_INTERNAL void marks_fork_prepare(void);
+ALM_INTERNAL void marks_fork_release(bool in_child);
+
+#endif
