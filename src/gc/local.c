@@ -69,6 +69,7 @@ bool local_refill(struct alm_mutator *m, unsigned index) {
 
 void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
                       const struct alm_type *type, size_t bytes) {
+  (void)sweep_some(m->heap, SWEEP_BEFORE_GROWTH);
   struct collected *c = heap_take_large(m->heap, kind, type, bytes);
   if (c == NULL) {
     return NULL;

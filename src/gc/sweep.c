@@ -8,9 +8,6 @@
 /* What a slot is filled with when it is freed, in debug builds. */
 enum { FREED_BYTE = 0xdb };
 
-/* Spans swept elsewhere before the heap takes pages for a new one. */
-enum { RECLAIM_SPANS = 16 };
-
 /* Free bits of 64 slots from `first`, from the marks. */
 static uint64_t sweep_free_word(const struct collected *c, unsigned first) {
   const struct span *s = &c->span;
@@ -112,7 +109,7 @@ struct collected *sweep_take_span(struct alm_heap *h, struct layout *l) {
     }
     sweep_file(h, c);
   }
-  (void)sweep_some(h, RECLAIM_SPANS);
+  (void)sweep_some(h, SWEEP_BEFORE_GROWTH);
   return heap_take_span(h, l);
 }
 

@@ -20,6 +20,9 @@
 
 #include "heap.h"
 
+/* Spans swept anywhere before the heap takes pages for a new one. */
+enum { SWEEP_BEFORE_GROWTH = 16 };
+
 /* An owned span of the layout with a free slot; NULL: memory is out or the
  * limit reached. No lock held. */
 ALM_INTERNAL struct collected *sweep_take_span(struct alm_heap *h,

@@ -5,7 +5,7 @@
 need "$CC"
 
 compile forks forks.c
-check "forks" 45 ./forks
+check "forks" 150 ./forks
 
 compile fork_cost fork_cost.c
 compare_cost() {

@@ -8,7 +8,7 @@ archive=$(dirname "$LIB")/libalmacen-malloc.a
 [ -e "$archive" ] || fail "$archive does not exist"
 
 run() {
-  plain 40 "$@" >out 2>err || {
+  plain 150 "$@" >out 2>err || {
     status=$?
     tail -n 20 err >&2
     fail "$*: $(ending $status)"
