@@ -3,7 +3,8 @@
 #   make          the library and the command, in build/
 #   make run      a real program on almacen, next to the system's malloc
 #   make test     every check in every configuration (scripts/test)
-#   make bench    benchmarks against other allocators; ARGS="--help"
+#   make bench    benchmarks against other allocators, ARGS="--help", and
+#                 against other collectors, GC_ARGS="--help"
 #   make soak     the stress tests for SOAK_SECONDS each
 #   make install  to PREFIX (/usr/local); DESTDIR is honoured
 #   make format   clang-format over the tree
@@ -12,6 +13,7 @@
 PREFIX ?= /usr/local
 SOAK_SECONDS ?= 600
 ARGS ?=
+GC_ARGS ?=
 
 .PHONY: all run test bench soak install format clean
 
@@ -30,6 +32,7 @@ test:
 bench: all
 	@scripts/bootstrap bench
 	@python3 bench/run.py $(ARGS)
+	@python3 bench/gc.py $(GC_ARGS)
 
 soak: all
 	@scripts/bootstrap test

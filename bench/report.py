@@ -142,16 +142,16 @@ def summarize(results):
   return summary
 
 
-def summary_table(results, summary):
+def summary_table(results, summary, reference="glibc"):
   rows = [[text] + [number(summary[name][lib]) for lib in results.libs]
           for name, _, text in SUMMARY_LINES]
   rows.append([f"the same over the {len(summary['rss_large_rows'])} rows"
                " where all need >= 8 MiB"] +
               [number(summary["rss_large"][lib]) for lib in results.libs])
-  if "glibc" in results.libs:
+  if reference in results.libs:
     for name, _, text in SUMMARY_LINES:
-      base = summary[name]["glibc"]
-      rows.append([text.replace("best of each row", "glibc")] +
+      base = summary[name][reference]
+      rows.append([text.replace("best of each row", reference)] +
                   [number(summary[name][lib] / base if base else None)
                    for lib in results.libs])
   return table(["over all rows"] + results.libs, rows)
@@ -276,10 +276,10 @@ def judge(results, summary):
 # --- the whole text ---------------------------------------------------------
 
 
-def heading(doc):
+def heading(doc, what="malloc libraries"):
   m = doc["machine"]
   lines = [
-      "# Bench of malloc libraries" + (" (quick)" if doc["quick"] else ""),
+      f"# Bench of {what}" + (" (quick)" if doc["quick"] else ""),
       f"{m['date']}, commit {m['commit']}, {doc['rounds']} interleaved"
       f" round(s), {doc['took_s']:.0f} s. Ratios mean something, times only"
       " on this machine.",
@@ -332,16 +332,17 @@ def render_tight(doc, results):
           table(["loop"] + results.libs, rows)]
 
 
+def seconds(v):
+  return f"{v:.2f}s"
+
+
+def mib(v):
+  return f"{v / 1024:.{0 if v >= 10240 else 1}f}M"
+
+
 def render_rows(doc, results):
   summary = doc["summary"] = summarize(results)
   doc["verdicts"] = judge(results, summary)
-
-  def seconds(v):
-    return f"{v:.2f}s"
-
-  def mib(v):
-    return f"{v / 1024:.{0 if v >= 10240 else 1}f}M"
-
   parts = ["## Time: median seconds, ratio to the best of the row",
            "Noise: median / minimum over the rounds, of the middle and of"
            " the worst library.",

@@ -53,7 +53,9 @@ LIBRARY_DIRS = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
                 "/usr/lib64", "/usr/lib", "/usr/local/lib", "/lib"]
 # Variables that change how an allocator behaves: passed on, and shown.
 KNOBS = ("ALMACEN", "MALLOC_", "GLIBC_TUNABLES", "MIMALLOC_", "TCMALLOC_",
-         "JE_MALLOC")
+         "JE_MALLOC", "GC_MARKERS", "GC_NPROCS", "GC_INITIAL_HEAP",
+         "GC_MAXIMUM_HEAP", "GC_FREE_SPACE", "GC_ALL_INTERIOR", "GOGC",
+         "GOMEMLIMIT", "GOMAXPROCS")
 
 
 class Bench:
@@ -121,39 +123,52 @@ def find_libraries(args, notes):
                                    "existing file"))
     found = [lib for lib in found if lib.name != name]
     found.append(Library(name, os.path.realpath(path), False))
-  if args.libs:
-    names = args.libs.split(",")
-    unknown = [n for n in names if n not in [lib.name for lib in found]]
-    if unknown:
-      raise SystemExit(usage_error(f"--libs: not found: {', '.join(unknown)}"))
-    found = [lib for lib in found if lib.name in names]
-  return found
+  return choose_libraries(args, found)
+
+
+def choose_libraries(args, found):
+  if not args.libs:
+    return found
+  names = args.libs.split(",")
+  unknown = [n for n in names if n not in [lib.name for lib in found]]
+  if unknown:
+    raise SystemExit(usage_error(f"--libs: not found: {', '.join(unknown)}"))
+  return [lib for lib in found if lib.name in names]
 
 
 def usage_error(text):
-  print(f"run.py: {text}", file=sys.stderr)
+  print(f"{pathlib.Path(sys.argv[0]).name}: {text}", file=sys.stderr)
   return 2
 
 
-def compile_one(source, target, flags):
+def is_newer(target, made_from):
+  """The target need not be made again."""
+  return target.exists() and all(
+      target.stat().st_mtime > pathlib.Path(f).stat().st_mtime
+      for f in made_from)
+
+
+def compile_one(source, target, flags, libs=(), made_from=()):
   """Compile if the target is older than anything it is made from."""
-  made_from = [source, HERE / "bench.h", pathlib.Path(__file__)]
-  if target.exists() and all(
-      target.stat().st_mtime > f.stat().st_mtime for f in made_from):
+  if is_newer(target, [source, HERE / "bench.h", __file__, *made_from]):
     return
   part = target.with_name(f"{target.name}.{os.getpid()}")
   subprocess.run([os.environ.get("CC", "cc"), *flags, "-o", str(part),
-                  str(source)], check=True)
+                  str(source), *libs], check=True)
   os.replace(part, target)
 
 
-def build(out, programs):
+def build_launcher(out):
   out.mkdir(parents=True, exist_ok=True)
   try:
     compile_one(HERE / "launch.c", out / "launch", CFLAGS + ["-static"])
   except subprocess.CalledProcessError:
     # No static libc here: RSS below 1.5 MiB cannot be told apart.
     compile_one(HERE / "launch.c", out / "launch", CFLAGS)
+
+
+def build(out, programs):
+  build_launcher(out)
   for name in sorted(programs):
     compile_one(HERE / f"bench_{name}.c", out / f"bench_{name}", CFLAGS)
 
@@ -239,13 +254,18 @@ def run_program(session, bench, lib, round_number):
                             *arguments],
                  repeat=bench.repeat[session.quick])
   facts = session.result()
-  try:
-    facts["facts"] = json.loads(session.text("stdout").splitlines()[-1])
-  except (IndexError, ValueError):
-    raise Failed("no result line") from None
+  facts["facts"] = result_line(session)
   if bench.own_time:
     facts["time_s"] = facts["facts"]["seconds"]
   return facts
+
+
+def result_line(session):
+  """What the program itself reported."""
+  try:
+    return json.loads(session.text("stdout").splitlines()[-1])
+  except (IndexError, ValueError):
+    raise Failed("no result line") from None
 
 
 def run_sqlite(session, bench, lib, _round):
@@ -418,14 +438,13 @@ TIGHT = Bench("tight", "tight loops", "reps=3", "reps=1 divide=4",
               program="tight")
 
 
-def choose_benches(args, notes):
-  chosen = [TIGHT] if args.tight else BENCHES
-  if args.only and not args.tight:
+def choose_benches(args, notes, chosen):
+  if args.only:
     names = args.only.split(",")
-    unknown = [n for n in names if n not in [b.name for b in BENCHES]]
+    unknown = [n for n in names if n not in [b.name for b in chosen]]
     if unknown:
       raise SystemExit(usage_error(f"--only: unknown: {', '.join(unknown)}"))
-    chosen = [b for b in BENCHES if b.name in names]
+    chosen = [b for b in chosen if b.name in names]
   present = []
   for bench in chosen:
     missing = [n for n in bench.needs if not shutil.which(n)]
@@ -516,48 +535,66 @@ def machine():
   return facts
 
 
-def parse(argv):
-  p = argparse.ArgumentParser(
-      description="Measures malloc libraries against each other.")
+def common_options(description):
+  """A parser of the options that all runners have."""
+  p = argparse.ArgumentParser(description=description)
   p.add_argument("--also", action="append", default=[], metavar="NAME=PATH",
                  help="a further library; may be given several times")
   p.add_argument("--libs", help="only these libraries, a,b,...")
   p.add_argument("--only", help="only these benchmarks, a,b,...")
   p.add_argument("--rounds", type=int, help="default 3; with --quick 1")
   p.add_argument("--quick", action="store_true", help="small sizes")
-  p.add_argument("--tight", action="store_true",
-                 help="the tight loops, ns per operation")
   p.add_argument("--timeout", type=int, default=120,
                  help="seconds after which a run counts as failed")
   p.add_argument("--build", type=pathlib.Path,
                  default=pathlib.Path(os.environ.get(
                      "ALM_BUILD_DIR", HERE.parent / "build")),
-                 help="build directory with lib/libalmacen-malloc.so")
-  p.add_argument("--subject", default=OURS,
-                 help=f"the library the verdicts are about ({OURS})")
-  p.add_argument("--strict", action="store_true",
-                 help="exit code 3 if a verdict is FAIL")
+                 help="build directory with our libraries in lib/")
   p.add_argument("--json", type=pathlib.Path, help="write all facts here")
   p.add_argument("--markdown", type=pathlib.Path, help="write tables here")
   p.add_argument("--from", dest="again", type=pathlib.Path, metavar="JSON",
                  help="run nothing; print the tables of an earlier --json")
   p.add_argument("--list", action="store_true", help="list the benchmarks")
   p.add_argument("--silent", action="store_true", help="no progress lines")
-  args = p.parse_args(argv)
+  return p
+
+
+def common_defaults(args):
   args.rounds = args.rounds or (1 if args.quick else 3)
   args.build = args.build.resolve()
   return args
 
 
-def measure(args):
-  """Run everything; returns the document that report.py renders."""
+def parse(argv):
+  p = common_options("Measures malloc libraries against each other.")
+  p.add_argument("--tight", action="store_true",
+                 help="the tight loops, ns per operation")
+  p.add_argument("--subject", default=OURS,
+                 help=f"the library the verdicts are about ({OURS})")
+  p.add_argument("--strict", action="store_true",
+                 help="exit code 3 if a verdict is FAIL")
+  args = common_defaults(p.parse_args(argv))
+  if args.tight:
+    args.only = None
+  return args
+
+
+def measure_malloc(args):
   notes = []
   libs = find_libraries(args, notes)
-  benches = choose_benches(args, notes)
+  benches = choose_benches(args, notes, [TIGHT] if args.tight else BENCHES)
   if not libs or not benches:
     raise SystemExit(usage_error("nothing to run"))
+  build(args.build / "bench",
+        {b.program for b in benches if b.run is run_program})
+  doc = measure(args, libs, benches, notes)
+  doc.update(subject=args.subject, tight=args.tight)
+  return doc
+
+
+def measure(args, libs, benches, notes):
+  """Run everything; returns the document that report.py renders."""
   out = args.build / "bench"
-  build(out, {b.program for b in benches if b.run is run_program})
   facts, begin = machine(), time.monotonic()
   # A short path: unix sockets allow 107 characters.
   with tempfile.TemporaryDirectory(prefix="almbench.") as work:
@@ -572,8 +609,8 @@ def measure(args):
   return {
       "version": 1, "complete": len(runs) == total,
       "machine": facts, "quick": args.quick,
-      "rounds": args.rounds, "subject": args.subject, "notes": notes,
-      "tight": args.tight, "took_s": round(time.monotonic() - begin, 1),
+      "rounds": args.rounds, "notes": notes,
+      "took_s": round(time.monotonic() - begin, 1),
       "libs": [{"name": lib.name, "path": lib.path and
                 os.path.realpath(lib.path), "peer": lib.peer}
                for lib in libs],
@@ -584,27 +621,33 @@ def measure(args):
 
 def main(argv):
   args = parse(argv)
+  code, doc = session_of(args, BENCHES, measure_malloc, report.render)
+  if (code == 0 and doc and args.strict and
+      any(not v["pass"] for v in doc["verdicts"])):
+    return 3
+  return code
+
+
+def session_of(args, benches, measure_all, render):
+  """What the options ask for; returns the exit code and the document."""
   # So that the temporary directory goes and the tables come in any case.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   if args.list:
-    for bench in BENCHES:
+    for bench in benches:
       print(f"{bench.name:12} {bench.what}")
-    return 0
+    return 0, None
   if args.again:
     doc = json.loads(args.again.read_text())
   else:
-    doc = measure(args)
-  text = report.render(doc)  # also adds doc["summary"], doc["verdicts"]
+    doc = measure_all(args)
+  text = render(doc)  # also adds doc["summary"]
   print(text)
   if args.markdown:
     args.markdown.write_text(text)
   if args.json:
     args.json.write_text(json.dumps(doc, indent=1) + "\n")
-  if not doc["complete"] or any(not r["ok"] for r in doc["runs"]):
-    return 1
-  if args.strict and any(not v["pass"] for v in doc["verdicts"]):
-    return 3
-  return 0
+  ok = doc["complete"] and all(r["ok"] for r in doc["runs"])
+  return (0 if ok else 1), doc
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ void alloc_free_overflow(struct cache *cache, unsigned class) {
 static struct span *alloc_large_at(const void *p) {
   struct span *s = pageheap_span_at(p);
   bool is_start = s != NULL && s->class == 0 && s->base == (uintptr_t)p;
-  return is_start && s->nfree == 0 ? s : NULL;
+  return is_start && s->nfree == 0 && !s->is_collected ? s : NULL;
 }
 
 static void alloc_free_large(struct span *s) {

@@ -105,7 +105,12 @@ static void cycle_trace(const struct alm_heap *h, uint64_t before) {
             (unsigned long long)h->goal >> 10, (unsigned long long)s->mutators);
 }
 
-enum cycle_result cycle_collect(struct alm_mutator *mutator) {
+/* The end of the frame of the function that this is used in. */
+#define CYCLE_FRAME_TOP                                                        \
+  ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
+
+static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
+    struct alm_mutator *mutator) {
   struct alm_heap *h = mutator->heap;
   uint64_t begin_ns = os_now_ns(), live, objects;
   if (!world_stop(mutator)) {
@@ -136,8 +141,18 @@ enum cycle_result cycle_collect(struct alm_mutator *mutator) {
   return CYCLE_DONE;
 }
 
+__attribute__((noinline)) enum cycle_result cycle_collect(
+    struct alm_mutator *m) {
+  stack_save(&m->stack);
+  stack_copy_frame(&m->stack, CYCLE_FRAME_TOP);
+  enum cycle_result result = cycle_collect_saved(m);
+  m->stack.nframe = 0;
+  return result;
+}
+
 bool cycle_check(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
+  stack_save(&m->stack);
   while (!world_stop(m)) {}
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     local_flush(LIST_ELEMENT(n, struct alm_mutator, link));

@@ -182,6 +182,7 @@ static bool heap_charge(struct alm_heap *h, size_t bytes) {
   lock_acquire(&h->lock);
   bool ok = h->limit_bytes == 0 || h->span_bytes + bytes <= h->limit_bytes;
   if (ok) {
+    (void)atomic_add_relaxed(&h->nbusy, 1);
     h->span_bytes += bytes;
     h->stats.heap_bytes_max =
         max_size(h->stats.heap_bytes_max, (size_t)h->span_bytes);
@@ -190,10 +191,15 @@ static bool heap_charge(struct alm_heap *h, size_t bytes) {
   return ok;
 }
 
+void heap_busy_end(struct alm_heap *h) {
+  (void)atomic_add_release(&h->nbusy, (uint32_t)-1); /* pairs: world_fork */
+}
+
 static void heap_uncharge(struct alm_heap *h, size_t bytes) {
   lock_acquire(&h->lock);
   h->span_bytes -= bytes;
   lock_release(&h->lock);
+  heap_busy_end(h);
 }
 
 /* Record, pages and mark bits; not in any list or map yet. */
@@ -220,6 +226,17 @@ static struct collected *heap_make_span(struct alm_heap *h, unsigned class,
   return NULL;
 }
 
+/* Into the maps and the list, behind the sweep's cursor. */
+static void heap_insert_span(struct alm_heap *h, struct collected *c,
+                             struct list_node *all) {
+  pageheap_publish_collected(&c->span);
+  lock_acquire(&h->lock);
+  c->sweepgen = h->sweepgen;
+  list_push_front(all, &c->all);
+  lock_release(&h->lock);
+  heap_busy_end(h);
+}
+
 struct collected *heap_take_span(struct alm_heap *h, struct layout *layout) {
   unsigned class = layout->class;
   struct collected *c = heap_make_span(h, class, sizeclasses[class].npages);
@@ -232,11 +249,7 @@ struct collected *heap_take_span(struct alm_heap *h, struct layout *layout) {
   c->header_bytes = layout->has_header ? ARRAY_HEADER_BYTES : 0;
   c->object_bytes = layout->slot_bytes - c->header_bytes;
   c->span.is_owned = true;
-  lock_acquire(&h->lock);
-  c->sweepgen = h->sweepgen;
-  list_push_front(&layout->all, &c->all); /* behind the sweep's cursor */
-  lock_release(&h->lock);
-  pageheap_publish_collected(&c->span);
+  heap_insert_span(h, c, &layout->all);
   return c;
 }
 
@@ -251,11 +264,7 @@ struct collected *heap_take_large(struct alm_heap *h, enum alm_kind kind,
   c->kind = (uint8_t)kind;
   c->header_bytes = 0;
   c->object_bytes = bytes;
-  lock_acquire(&h->lock);
-  c->sweepgen = h->sweepgen;
-  list_push_front(&h->large, &c->all); /* as above */
-  lock_release(&h->lock);
-  pageheap_publish_collected(&c->span);
+  heap_insert_span(h, c, &h->large);
   return c;
 }
 

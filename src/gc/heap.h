@@ -11,8 +11,8 @@
  *         and begin with a word that holds the type; large objects have the
  *         type in their span's record.
  * INVARIANTS
- *   [heap.1] A collected span is in its layout's list `all`, small ones from
- *            before they are published to after they are unpublished.
+ *   [heap.1] A collected span is in its layout's list `all`, or in `large`,
+ *            while it is published, but for the moments between the two.
  *   [heap.2] sweepgen of a span: equal to the heap's: swept, its free bits
  *            are true; one less: its mark bits say what is alive.
  *   [heap.3] A swept span of which slots are free is owned by one mutator or
@@ -136,6 +136,8 @@ struct alm_heap {
   uint32_t sweep_layout;         /* sweep_some's cursor; lock                 */
   uint32_t sweepgen;             /* changed with the world stopped            */
   uint32_t stop_wanted;          /* futex; 1 while the world stops; lock      */
+  uint32_t nbusy;                /* threads amid making or sweeping a span: a
+                                  fork waits. Added to under the lock       */
   uint32_t nrunning;             /* futex; mutators not stopped; lock         */
   bool is_collecting;            /* under the lock                            */
   struct alm_heap_options options;
@@ -206,6 +208,9 @@ ALM_INTERNAL void heap_destroy(struct alm_heap *h);
 /* See alm_type_create; the info is valid. NULL: no memory, or too many. */
 ALM_INTERNAL struct alm_type *heap_add_type(struct alm_heap *h,
                                             const struct alm_type_info *info);
+
+/* Ends what counted itself in nbusy. */
+ALM_INTERNAL void heap_busy_end(struct alm_heap *h);
 
 /* A span with all slots free, owned by the caller, or a large object; NULL:
  * memory is out, or the limit is reached. Bytes may be dirty: span.is_fresh.

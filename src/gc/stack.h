@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-enum { STACK_REGISTERS = 12, STACK_FRAME_WORDS = 128 };
+enum { STACK_REGISTERS = 12, STACK_FRAME_WORDS = 256 };
 
 struct stack {
   uintptr_t low;                        /* lowest address; constant         */
@@ -26,9 +26,11 @@ struct stack {
  * allocate; no lock held. */
 ALM_INTERNAL bool stack_find(struct stack *s);
 
-/* The thread leaves the function whose frame ends at `top` and goes on, while
- * others may scan its stack: keep a copy of our frames, because the caller's
- * registers may have been saved in them. After stack_save. */
+/* Scan from `top` up, where the frame of a function of ours ends, and in the
+ * place of what lies below a copy as it is now: the caller's registers may
+ * have been saved there. For a thread that leaves the function and goes on
+ * while others scan its stack, and for the collector, whose frames change
+ * between two markings. After stack_save. */
 ALM_INTERNAL void stack_copy_frame(struct stack *s, const void *top);
 
 /* Save the calling thread's state; valid while the frame of the caller of the

@@ -49,15 +49,18 @@ static void sweep_span(struct collected *c, uint32_t gen) {
   atomic_store_relaxed(&s->is_fresh, false);
   list_init(&s->link);
   c->sweepgen = gen;
+  heap_busy_end(c->heap);
 }
 
 /* The next span of the layout to sweep is the caller's. */
 static struct collected *sweep_next_locked(struct layout *l, uint32_t gen) {
+  /* the taker counts in nbusy until sweep_span has ended */
   while (l->sweep != &l->all) {
     struct collected *c = LIST_ELEMENT(l->sweep, struct collected, all);
     l->sweep = l->sweep->next;
     if (c->sweepgen != gen) {
       c->span.is_owned = true;
+      (void)atomic_add_relaxed(&c->heap->nbusy, 1);
       return c;
     }
   }
@@ -182,12 +185,29 @@ void sweep_begin_stopped(struct alm_heap *h) {
   h->sweepgen++;
 }
 
+static void sweep_disown_span_locked(struct alm_heap *h, struct collected *c) {
+  struct span *s = &c->span;
+  if (!s->is_owned) {
+    return;
+  }
+  s->is_owned = false;
+  s->nfree = (uint16_t)span_count_free(s);
+  if (c->sweepgen == h->sweepgen && s->nfree > 0) {
+    list_push_back(&c->layout->partial, &s->link);
+  }
+}
+
+void sweep_own_again_locked(struct collected *c) {
+  c->span.is_owned = true;
+  list_remove(&c->span.link); /* a no-op for one in no list */
+}
+
 void sweep_disown_locked(struct alm_heap *h) {
   for (unsigned i = 0; i < h->nlayouts; i++) {
     struct layout *l = &h->layouts[i];
     l->sweep = l->all.next;
     for (struct list_node *n = l->all.next; n != &l->all; n = n->next) {
-      LIST_ELEMENT(n, struct collected, all)->span.is_owned = false;
+      sweep_disown_span_locked(h, LIST_ELEMENT(n, struct collected, all));
     }
   }
   h->sweep_layout = 0;

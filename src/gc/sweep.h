@@ -41,6 +41,8 @@ ALM_INTERNAL void sweep_begin_stopped(struct alm_heap *h);
 
 /* In a forked child: no thread owns a span, none is being swept. */
 ALM_INTERNAL void sweep_disown_locked(struct alm_heap *h);
+/* But for this span, whose owner is the child's only thread. */
+ALM_INTERNAL void sweep_own_again_locked(struct collected *c);
 
 /* Free an object of the heap now, which has no special. */
 ALM_INTERNAL void sweep_free_object(struct alm_heap *h, const struct found *f);

@@ -82,21 +82,6 @@ bool world_owns(const struct alm_mutator *m, const char *call) {
   return false;
 }
 
-/* Sleep while the heap's word has the value; its lock is held. */
-static void world_wait_locked(struct alm_heap *h, uint32_t *word,
-                              uint32_t value) {
-  while (*word == value) {
-    lock_release(&h->lock);
-    os_futex_wait(word, value, 0);
-    lock_acquire(&h->lock);
-  }
-}
-
-static void world_run_locked(struct alm_heap *h) {
-  world_wait_locked(h, &h->stop_wanted, 1);
-  atomic_store_relaxed(&h->nrunning, h->nrunning + 1);
-}
-
 static void world_rest_locked(struct alm_heap *h) {
   atomic_store_relaxed(&h->nrunning, h->nrunning - 1);
   if (h->nrunning == 0 && h->stop_wanted != 0) {
@@ -133,6 +118,83 @@ static void world_return_record(struct alm_mutator *m) {
   lock_release(&world_records.lock);
 }
 
+static void world_rest(struct alm_mutator *m) {
+  lock_acquire(&m->heap->lock);
+  m->state = MUTATOR_RESTING;
+  world_rest_locked(m->heap);
+  lock_release(&m->heap->lock);
+}
+
+/* While a thread sleeps for one heap, the collectors of its other heaps must
+ * not wait for it. Inlined, because the frame that the stacks are saved in
+ * has to live until world_resume. */
+ALM_INLINE void world_others_rest(const struct alm_mutator *m) {
+  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
+    if (o != m && o->state == MUTATOR_RUNNING) {
+      stack_save(&o->stack);
+      world_rest(o);
+    }
+  }
+}
+
+/* Let every resting mutator of this thread run; or none, and the heap that
+ * wants to stop. */
+static struct alm_heap *world_resume_try(void) {
+  struct alm_heap *stopping = NULL;
+  for (struct alm_mutator *o = world_mutators; o && !stopping;
+       o = o->next_of_thread) {
+    struct alm_heap *h = o->heap;
+    if (o->state != MUTATOR_RESTING) {
+      continue;
+    }
+    lock_acquire(&h->lock);
+    if (h->stop_wanted != 0) {
+      stopping = h;
+    } else {
+      o->state = MUTATOR_RUNNING;
+      atomic_store_relaxed(&h->nrunning, h->nrunning + 1);
+    }
+    lock_release(&h->lock);
+  }
+  for (struct alm_mutator *o = world_mutators; stopping && o;
+       o = o->next_of_thread) {
+    if (o->state == MUTATOR_RUNNING) {
+      world_rest(o); /* with the stack saved as before */
+    }
+  }
+  return stopping;
+}
+
+/* Wait until all of the thread's resting mutators may run. None of its
+ * mutators runs when this is called, so nobody waits for it meanwhile. */
+static void world_resume(void) {
+  struct alm_heap *h;
+  while ((h = world_resume_try()) != NULL) {
+    while (atomic_load_relaxed(&h->stop_wanted) != 0) {
+      os_futex_wait(&h->stop_wanted, 1, 0);
+    }
+  }
+  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
+    if (o->state == MUTATOR_RUNNING) {
+      o->stack.nframe = 0;
+    }
+  }
+}
+
+/* Not while the collector walks the list. */
+static void world_insert(struct alm_heap *h, struct alm_mutator *m) {
+  lock_acquire(&h->lock);
+  while (h->stop_wanted != 0) {
+    lock_release(&h->lock);
+    os_futex_wait(&h->stop_wanted, 1, 0);
+    lock_acquire(&h->lock);
+  }
+  m->state = MUTATOR_RESTING;
+  list_push_back(&h->mutators, &m->link);
+  h->stats.mutators++;
+  lock_release(&h->lock);
+}
+
 enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   struct stack stack;
   memset(&stack, 0, sizeof stack);
@@ -153,13 +215,11 @@ enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   m->refills = 0;
   m->stack = stack;
   m->next_of_thread = world_mutators;
+  world_others_rest(m);
+  stack_save(&m->stack);
+  world_insert(h, m);
   world_mutators = m;
-  lock_acquire(&h->lock);
-  world_run_locked(h);
-  m->state = MUTATOR_RUNNING;
-  list_push_back(&h->mutators, &m->link);
-  h->stats.mutators++;
-  lock_release(&h->lock);
+  world_resume();
   *out = m;
   return ALM_OK;
 }
@@ -188,28 +248,6 @@ void world_detach(struct alm_mutator *m) {
   world_return_record(m);
 }
 
-/* While a thread sleeps for one heap, the collectors of its other heaps must
- * not wait for it. */
-static void world_others_rest(struct alm_mutator *m) {
-  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
-    if (o != m && o->state == MUTATOR_RUNNING) {
-      stack_save(&o->stack);
-      lock_acquire(&o->heap->lock);
-      o->state = MUTATOR_RESTING;
-      world_rest_locked(o->heap);
-      lock_release(&o->heap->lock);
-    }
-  }
-}
-
-static void world_others_run(struct alm_mutator *m) {
-  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
-    if (o != m && o->state == MUTATOR_RESTING) {
-      world_blocked_end(o);
-    }
-  }
-}
-
 static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
   atomic_store_relaxed(&h->stop_wanted, wanted);
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
@@ -220,14 +258,18 @@ static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
 
 bool world_stop(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
-  stack_save(&m->stack);
-  world_others_rest(m);
+  for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
+    if (o != m && o->state == MUTATOR_RUNNING) {
+      o->stack = m->stack; /* the caller's frame lives until world_start */
+      world_rest(o);
+    }
+  }
   lock_acquire(&h->lock);
   if (h->is_collecting) {
+    m->state = MUTATOR_RESTING;
     world_rest_locked(h);
-    world_run_locked(h);
     lock_release(&h->lock);
-    world_others_run(m);
+    world_resume();
     return false;
   }
   h->is_collecting = true;
@@ -248,23 +290,20 @@ void world_start(struct alm_mutator *m) {
   lock_acquire(&h->lock);
   h->is_collecting = false;
   world_want_stop_locked(h, 0);
-  atomic_store_relaxed(&h->nrunning, h->nrunning + 1); /* the collector */
+  m->state = MUTATOR_RESTING; /* as nrunning has it since world_stop */
   lock_release(&h->lock);
   os_futex_wake(&h->stop_wanted, UINT32_MAX >> 1);
-  world_others_run(m);
+  world_resume();
 }
 
 void world_safepoint(struct alm_mutator *m) {
-  struct alm_heap *h = m->heap;
-  stack_save(&m->stack);
-  world_others_rest(m);
-  lock_acquire(&h->lock);
-  if (h->stop_wanted != 0) {
-    world_rest_locked(h);
-    world_run_locked(h);
+  if (atomic_load_relaxed(&m->heap->stop_wanted) == 0) {
+    return;
   }
-  lock_release(&h->lock);
-  world_others_run(m);
+  world_others_rest(m);
+  stack_save(&m->stack);
+  world_rest(m);
+  world_resume();
 }
 
 void world_blocked_begin(struct alm_mutator *m, const void *top) {
@@ -278,12 +317,11 @@ void world_blocked_begin(struct alm_mutator *m, const void *top) {
 }
 
 void world_blocked_end(struct alm_mutator *m) {
-  struct alm_heap *h = m->heap;
-  lock_acquire(&h->lock);
-  world_run_locked(h);
-  m->state = MUTATOR_RUNNING;
-  m->stack.nframe = 0;
-  lock_release(&h->lock);
+  world_others_rest(m);
+  lock_acquire(&m->heap->lock);
+  m->state = MUTATOR_RESTING; /* its stack stays saved as it was */
+  lock_release(&m->heap->lock);
+  world_resume();
 }
 
 /* ---- fork ------------------------------------------------------------------ */
@@ -310,7 +348,7 @@ static struct alm_heap *world_lock_all_try(void) {
   FOR_EACH_HEAP(h) {
     h->lock.subclass = order++;
     lock_acquire(&h->lock);
-    if (h->is_collecting) {
+    if (h->is_collecting || atomic_load_acquire(&h->nbusy) != 0) {
       busy = h;
       break;
     }
@@ -327,16 +365,21 @@ static struct alm_heap *world_lock_all_try(void) {
   return busy;
 }
 
+/* Nothing is held while waiting: whoever is waited for may want to make a heap
+ * or be in one that this thread has to stop for. */
 void world_fork_prepare(void) {
-  struct alm_heap *busy;
-  heap_fork_prepare();
-  while ((busy = world_lock_all_try()) != NULL) {
-    struct alm_mutator *own = world_own(busy);
-    if (own != NULL) {
-      world_safepoint(own); /* it must not be waited for */
-    } else {
-      os_yield();
+  for (;;) {
+    heap_fork_prepare();
+    struct alm_heap *busy = world_lock_all_try();
+    if (busy == NULL) {
+      return;
     }
+    struct alm_mutator *own = world_own(busy);
+    heap_fork_release(false);
+    if (own != NULL) {
+      world_safepoint(own);
+    }
+    os_yield();
   }
 }
 
@@ -358,7 +401,7 @@ static void world_forget_others(struct alm_heap *h) {
     h->nrunning += m->state == MUTATOR_RUNNING;
     for (unsigned i = 0; i < m->layouts_used; i++) {
       if (m->leases[i].span != NULL) {
-        m->leases[i].span->span.is_owned = true;
+        sweep_own_again_locked(m->leases[i].span);
       }
     }
   }

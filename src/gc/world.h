@@ -43,7 +43,8 @@ ALM_INTERNAL bool world_in_callback(void);
 ALM_INTERNAL void world_callback_begin(void);
 ALM_INTERNAL void world_callback_end(void);
 
-/* Stop every other mutator. False: another thread was collecting; it has
+/* Stop every other mutator. The caller has saved its stack in a frame that
+ * lives until world_start. False: another thread was collecting; it has
  * finished and nobody is stopped. */
 ALM_INTERNAL bool world_stop(struct alm_mutator *m);
 ALM_INTERNAL void world_start(struct alm_mutator *m);

@@ -6,13 +6,14 @@ the facts must be there, and the tables must show them. A collector that hands
 out memory in use must be reported as failed.
 
 Environment: ALM_SOURCE_DIR, ALM_BUILD_DIR (optional).
-Exit code: 0 passed, 77 skipped (no compiler, no libgc-dev, or a library that
-a plain program cannot be linked with), else failed.
+Exit code: 0 passed, 77 skipped (no compiler, no libgc-dev, no release build
+that a plain program can be linked with), else failed.
 """
 
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,11 @@ def why_skip():
     return f"no {ARCHIVE}"
   if any(name in ARCHIVE.read_bytes() for name in (b"__asan_", b"__tsan_")):
     return "the library has a sanitizer in it"
+  cache = BUILD / "CMakeCache.txt"
+  kind = re.search(r"^ALM_BUILD:\w+=(\w+)", cache.read_text(),
+                   re.MULTILINE) if cache.exists() else None
+  if kind and kind.group(1) != "release":
+    return "not a release build: measures, says nothing"
   return None
 
 

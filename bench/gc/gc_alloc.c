@@ -1,0 +1,52 @@
+/* bench/gc/gc_alloc.c -- allocation of objects that are dropped at once.
+ *
+ * WHAT    Each thread makes `ops` objects of `size` bytes whose first word is
+ *         a pointer, and writes it. Nothing stays alive.
+ */
+#include "gc_adapter.h"
+
+struct worker {
+  uint64_t ops;
+};
+
+static struct gc_type type;
+
+static void *allocate(void *arg) {
+  struct worker *w = arg;
+  struct gc_thread t;
+  gc_thread_begin(&t);
+  for (uint64_t i = 0; i < w->ops; i++) {
+    void **p = gc_new(&t, &type);
+    if (p[1] != NULL) {
+      bench_broken("not zeroed", p, 0);
+    }
+    gc_store(&t, p, p, p);
+    __asm__ volatile("" : : "r"(p) : "memory");
+  }
+  gc_thread_end(&t);
+  return NULL;
+}
+
+int main(int argc, char **argv) {
+  uint64_t threads = 1, size = 64, ops = 16 << 20;
+  const struct bench_option table[] = {
+      {"threads", &threads, "threads"},
+      {"size", &size, "bytes of an object, 16 to 512"},
+      {"ops", &ops, "objects of each thread"},
+      GC_OPTIONS};
+  BENCH_OPTIONS(argc, argv, table);
+  gc_init();
+  type = gc_type_make(size, 1);
+  static struct worker workers[BENCH_THREADS_MAX];
+  threads = threads < BENCH_THREADS_MAX ? threads : BENCH_THREADS_MAX;
+  for (uint64_t i = 0; i < threads; i++) {
+    workers[i].ops = ops;
+  }
+  double begin = bench_now();
+  bench_parallel(threads, allocate, workers, sizeof workers[0]);
+  double seconds = bench_now() - begin;
+  gc_report("gc_alloc", ops * threads, seconds,
+            ",\"threads\":%" PRIu64 ",\"ns_object\":%.3f", threads,
+            seconds * 1e9 / (double)ops);
+  return 0;
+}

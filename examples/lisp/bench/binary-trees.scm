@@ -1,0 +1,12 @@
+; binary-trees.scm -- short-lived and long-lived trees. Argument: depth (14).
+(define max-depth (if (pair? (command-line)) (string->number (car (command-line))) 14))
+(define (make d) (if (= d 0) (cons '() '()) (cons (make (- d 1)) (make (- d 1)))))
+(define (check t) (if (null? (car t)) 1 (+ 1 (check (car t)) (check (cdr t)))))
+(define start (current-milliseconds))
+(define long-lived (make max-depth))
+(do ((d 4 (+ d 2))) ((> d max-depth))
+  (let ((n (arithmetic-shift 1 (- (+ max-depth 4) d))))
+    (do ((i 0 (+ i 1)) (sum 0 (+ sum (check (make d)))))
+        ((= i n) (display (string n " trees of depth " d ", check " sum "\n"))))))
+(display (string "long-lived tree, check " (check long-lived) "\n"))
+(display (string "binary-trees: " (- (current-milliseconds) start) " ms\n"))

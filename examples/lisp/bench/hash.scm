@@ -1,0 +1,12 @@
+; hash.scm -- entries come and go in a large table. Argument: entries (300000).
+(define n (if (pair? (command-line)) (string->number (car (command-line))) 300000))
+(define start (current-milliseconds))
+(define t (make-hash-table))
+(do ((i 0 (+ i 1))) ((= i n))
+  (hash-table-set! t (string-append "key" (number->string i)) (list i))
+  (when (>= i 20000)
+    (hash-table-delete! t (string-append "key" (number->string (- i 20000))))))
+(define sum 0)
+(hash-table-walk t (lambda (k v) (set! sum (+ sum (car v)))))
+(display (string "entries " (hash-table-count t) ", sum " sum "\n"))
+(display (string "hash: " (- (current-milliseconds) start) " ms\n"))

@@ -1,0 +1,13 @@
+; strings.scm -- building, splitting, joining. Argument: rounds (20).
+(define rounds (if (pair? (command-line)) (string->number (car (command-line))) 20))
+(define start (current-milliseconds))
+(define total 0)
+(do ((r 0 (+ r 1))) ((= r rounds))
+  (let ((out (open-output-string)))
+    (do ((i 0 (+ i 1))) ((= i 10000))
+      (string-add! out (string-append "item " (number->string i) ",")))
+    (let ((parts (string-split out ",")))
+      (set! total (+ total (length parts)
+                     (string-length (string-join (map string-upcase parts) " ")))))))
+(display (string "total " total "\n"))
+(display (string "strings: " (- (current-milliseconds) start) " ms\n"))

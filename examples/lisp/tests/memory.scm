@@ -1,0 +1,13 @@
+; memory.scm -- run with --limit 16: out of memory is an error to handle.
+(define (check name got want)
+  (unless (equal? got want) (error "FAILED" name 'got got 'want want)))
+(define (attempt thunk) (guard (e ((error? e) (error-message e))) (thunk)))
+(define (grow l) (grow (cons (make-vector 100 0) l)))
+(do ((i 0 (+ i 1))) ((= i 3))
+  (check "small objects" (attempt (lambda () (grow '()))) "out of memory"))
+(check "a large one" (attempt (lambda () (make-vector 100000000 0))) "out of memory")
+(check "a huge one" (attempt (lambda () (make-vector 4000000000000000000 0))) "out of memory")
+(check "a string" (attempt (lambda () (let loop ((s (string "x"))) (loop (string-append s s))))) "out of memory")
+(check "thread" (attempt (lambda () (thread-join (thread-start (lambda () (grow '())))))) "out of memory")
+(check "it goes on" (length (iota 10000)) 10000)
+(display "ok memory\n")

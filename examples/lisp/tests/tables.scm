@@ -1,0 +1,61 @@
+; tables.scm -- hash tables.
+(define (check name got want)
+  (unless (equal? got want) (error "FAILED" name 'got got 'want want)))
+(define scale (if (pair? (command-line)) (string->number (car (command-line))) 100))
+
+(define t (make-hash-table))
+(hash-table-set! t "one" 1)
+(hash-table-set! t 'two 2)
+(hash-table-set! t 3 "three")
+(hash-table-set! t 4.5 'float)
+(hash-table-set! t '(a "list") 5)
+(hash-table-set! t #\c 6)
+(hash-table-set! t car 7)
+(check "all kinds of keys"
+       (map (lambda (k) (hash-table-ref t k 'none))
+            (list (string-append "o" "ne") (string->symbol "two") (+ 1 2) (/ 9 2) (list 'a "list") #\c car cdr))
+       '(1 2 "three" float 5 6 7 none))
+(check "count" (hash-table-count t) 7)
+(hash-table-set! t "one" 'again)
+(check "replaced" (list (hash-table-ref t "one") (hash-table-count t)) '(again 7))
+(hash-table-delete! t "one")
+(check "deleted" (list (hash-table-contains? t "one") (hash-table-count t)) '(#f 6))
+(check "missing key" (guard (e (#t (error-message e))) (hash-table-ref t "one"))
+       "hash-table-ref: no such key")
+(check "equal numbers are one key by kind"
+       (let ((u (make-hash-table))) (hash-table-set! u 0.0 'a) (hash-table-ref u -0.0 #f)) 'a)
+
+(define n (* scale 20))
+(define squares (make-hash-table))
+(do ((i 0 (+ i 1))) ((= i n)) (hash-table-set! squares (number->string i) (* i i)))
+(do ((i 0 (+ i 1))) ((= i n))
+  (check "square" (hash-table-ref squares (number->string i)) (* i i)))
+(check "many" (hash-table-count squares) n)
+(check "keys" (length (hash-table-keys squares)) n)
+(check "values" (fold-left + 0 (hash-table-values squares)) (fold-left + 0 (map (lambda (i) (* i i)) (iota n))))
+
+; churn: entries come and go, the table does not fill up
+(define churn (make-hash-table))
+(do ((i 0 (+ i 1))) ((= i n))
+  (hash-table-set! churn i (list i))
+  (when (>= i 10) (hash-table-delete! churn (- i 10))))
+(check "churn" (sort (hash-table-keys churn) <) (iota 10 (- n 10)))
+(check "churn's values" (hash-table-ref churn (- n 1)) (list (- n 1)))
+
+; word count
+(define words (make-hash-table))
+(for-each (lambda (w) (hash-table-update! words w (lambda (c) (+ c 1)) 0))
+          (string-split "the cat and the dog and the bird" " "))
+(check "words" (sort (hash-table->alist words) (lambda (a b) (string<? (car a) (car b))))
+       '(("and" . 2) ("bird" . 1) ("cat" . 1) ("dog" . 1) ("the" . 3)))
+(define total 0)
+(hash-table-walk words (lambda (k v) (set! total (+ total v))))
+(check "walk" total 8)
+
+; objects as keys: they do not move
+(define objects (map (lambda (i) (lambda () i)) (iota 50)))
+(define by-address (make-hash-table))
+(for-each (lambda (f) (hash-table-set! by-address f (f))) objects)
+(gc)
+(for-each (lambda (f) (check "by address" (hash-table-ref by-address f) (f))) objects)
+(display "ok tables\n")

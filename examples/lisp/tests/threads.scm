@@ -1,0 +1,91 @@
+; threads.scm -- several mutators at work.
+(define (check name got want)
+  (unless (equal? got want) (error "FAILED" name 'got got 'want want)))
+(define scale (if (pair? (command-line)) (string->number (car (command-line))) 100))
+(define (start-all k f) (map (lambda (i) (thread-start (lambda () (f i)))) (iota k)))
+(define (join-all l) (map thread-join l))
+
+(check "join" (thread-join (thread-start (lambda () (list 1 2)))) '(1 2))
+(define once (thread-start (lambda () 'x)))
+(check "join twice" (list (thread-join once) (thread-join once)) '(x x))
+(check "an error goes to who joins"
+       (guard (e ((error? e) (error-irritants e))) (thread-join (thread-start (lambda () (error "x" 1 2)))))
+       '(1 2))
+
+; each builds and checks its own data
+(define (tree d) (if (= d 0) '() (cons (tree (- d 1)) (tree (- d 1)))))
+(define (count t) (if (null? t) 1 (+ (count (car t)) (count (cdr t)))))
+(define (work i)
+  (let ((kept (tree 8)) (table (make-hash-table)))
+    (do ((k 0 (+ k 1))) ((= k scale))
+      (unless (= (count (tree 5)) 32) (error "a tree is broken"))
+      (hash-table-set! table (string "key-" k) (list i k)))
+    (do ((k 0 (+ k 1))) ((= k scale))
+      (unless (equal? (hash-table-ref table (string "key-" k)) (list i k)) (error "a table is broken")))
+    (count kept)))
+(check "trees" (join-all (start-all 4 work)) '(256 256 256 256))
+
+; a shared counter
+(define m (make-mutex))
+(define counter 0)
+(define (count-up i)
+  (do ((k 0 (+ k 1))) ((= k (* 5 scale)))
+    (with-mutex m (lambda () (set! counter (+ counter 1))))))
+(join-all (start-all 4 count-up))
+(check "counter" counter (* 20 scale))
+(check "a mutex is not locked twice"
+       (guard (e (#t 'error)) (with-mutex m (lambda () (mutex-lock! m)))) 'error)
+(check "and is free afterwards" (with-mutex m (lambda () 'free)) 'free)
+(check "not unlocked by another" (guard (e (#t 'error)) (mutex-unlock! m)) 'error)
+
+; a queue between threads
+(define (make-queue) (vector '() '() (make-mutex)))
+(define (queue-put! q x)
+  (with-mutex (vector-ref q 2)
+    (lambda ()
+      (vector-set! q 1 (cons x (vector-ref q 1)))
+      (mutex-notify! (vector-ref q 2)))))
+(define (queue-take! q)
+  (with-mutex (vector-ref q 2)
+    (lambda ()
+      (let loop ()
+        (cond ((pair? (vector-ref q 0))
+               (let ((x (car (vector-ref q 0))))
+                 (vector-set! q 0 (cdr (vector-ref q 0)))
+                 x))
+              ((pair? (vector-ref q 1))
+               (vector-set! q 0 (reverse (vector-ref q 1)))
+               (vector-set! q 1 '())
+               (loop))
+              (else (mutex-wait! (vector-ref q 2)) (loop)))))))
+(define q (make-queue))
+(define results (make-queue))
+(define (consumer i)
+  (let loop ((n 0))
+    (let ((x (queue-take! q)))
+      (if (eq? x 'end) n
+          (begin (queue-put! results (list (car x) (* 2 (car x)))) (loop (+ n 1)))))))
+(define consumers (start-all 3 consumer))
+(define n (* 3 scale))
+(do ((i 0 (+ i 1))) ((= i n)) (queue-put! q (list i)))
+(for-each (lambda (c) (queue-put! q 'end)) consumers)
+(check "all taken" (fold-left + 0 (join-all consumers)) n)
+(define taken (map (lambda (i) (queue-take! results)) (iota n)))
+(check "results" (sort (map cadr taken) <) (map (lambda (i) (* 2 i)) (iota n)))
+
+; the same symbols from all threads
+(define names (join-all (start-all 4 (lambda (i) (map (lambda (k) (string->symbol (string "sym-" k))) (iota scale))))))
+(for-each (lambda (l) (check "symbols" (map eq? l (car names)) (map (lambda (x) #t) l))) names)
+
+; a sleeper does not hold up collections
+(define sleeper (thread-start (lambda () (let ((kept (list 1 2 3))) (thread-sleep 50) kept))))
+(do ((i 0 (+ i 1))) ((= i 5)) (gc))
+(check "sleeper" (thread-join sleeper) '(1 2 3))
+
+; threads come and go, globals are defined meanwhile
+(define (short i) (eval (list 'define (string->symbol (string "global-" i)) (list 'quote (list i)))) i)
+(do ((r 0 (+ r 1))) ((= r 10)) (check "short threads" (join-all (start-all 4 short)) '(0 1 2 3)))
+(check "their globals" (list global-0 global-3) '((0) (3)))
+(gc)
+(check "all have ended" (< (cdr (assq 'mutators (gc-stats))) 6) #t)
+(display "ok threads\n")
