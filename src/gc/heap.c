@@ -216,7 +216,7 @@ static struct collected *heap_make_span(struct alm_heap *h, unsigned class,
   }
   if (pageheap_take_collected(&c->span, class, npages)) {
     if (marks_ready(arena_page_of((void *)c->span.base) + npages)) {
-      c->heap = h;
+      atomic_store_relaxed(&c->heap, h);
       return c;
     }
     pageheap_return_collected(&c->span, false);

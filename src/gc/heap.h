@@ -75,10 +75,12 @@ struct layout {
 
 /* A span of a collected heap. */
 struct collected {
-  struct alm_heap *heap;
+  size_t object_bytes;         /* usable bytes of a slot or large object    */
+  struct alm_heap *heap;       /* relaxed: other heaps' markers may look at a
+                                  record that is on its way out; not the first
+                                  field, where free records are linked      */
   struct layout *layout;       /* NULL: large                               */
   const struct alm_type *type; /* fixed type, or large array of it; or NULL */
-  size_t object_bytes;         /* usable bytes of a slot or large object    */
   struct list_node all;        /* [heap.1], or in heap->large               */
   uint32_t sweepgen;           /* [heap.2]; under the lock, or its sweeper  */
   uint8_t kind;                /* enum alm_kind                             */
@@ -166,19 +168,20 @@ ALM_INLINE uintptr_t found_object(const struct found *f) {
 }
 
 /* Is p inside an object in use of the heap? Slots that a mutator has claimed
- * and not handed out count as in use: they are zero. Any value of p. */
+ * and not handed out count as in use, unless the world is stopped. Any value
+ * of p. */
 ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
                           struct found *f) {
   if (!arena_contains((const void *)p)) {
     return false;
   }
   struct span *s = arena_span(arena_page_of((const void *)p));
-  if (s == NULL || !s->is_collected) {
+  if (s == NULL || !atomic_load_relaxed(&s->is_collected)) {
     return false;
   }
   struct collected *c = collected_of(s);
   f->c = c;
-  if (c->heap != h) {
+  if (atomic_load_relaxed(&c->heap) != h) {
     return false;
   }
   if (c->layout == NULL) {

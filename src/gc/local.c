@@ -81,36 +81,42 @@ void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
   return (void *)c->span.base;
 }
 
+/* What was claimed and not handed out is free again: slots outside the run may
+ * hold what their last objects left, and must not be taken for objects. */
+static struct collected *local_unclaim(struct alm_mutator *m, unsigned index) {
+  struct lease *l = &m->leases[index];
+  struct alm_run *run = &m->head.runs[index];
+  struct collected *c = l->span;
+  if (c == NULL) {
+    return NULL;
+  }
+  struct span *s = &c->span;
+  for (; run->next != run->end; run->next += c->layout->slot_bytes) {
+    unsigned slot = sizeclass_slot(s->class, (uintptr_t)run->next - s->base);
+    span_unclaim(s, slot / 64, (uint64_t)1 << (slot % 64));
+  }
+  if (l->claimed != 0) {
+    span_unclaim(s, l->claimed_word, l->claimed);
+  }
+  *run = (struct alm_run){NULL, NULL};
+  *l = (struct lease){NULL, 0, 0, 0};
+  return c;
+}
+
 void local_flush_stopped(struct alm_mutator *m) {
   for (unsigned i = 0; i < m->layouts_used; i++) {
-    struct lease *l = &m->leases[i];
-    m->head.runs[i] = (struct alm_run){NULL, NULL};
-    if (l->span != NULL) {
-      /* what was claimed and not handed out has no mark: the sweep finds it */
-      l->span->span.is_owned = false;
-      *l = (struct lease){NULL, 0, 0, 0};
+    struct collected *c = local_unclaim(m, i);
+    if (c != NULL) {
+      c->span.is_owned = false; /* the sweep to come files it */
     }
   }
 }
 
 void local_flush(struct alm_mutator *m) {
   for (unsigned i = 0; i < m->layouts_used; i++) {
-    struct lease *l = &m->leases[i];
-    struct alm_run *run = &m->head.runs[i];
-    if (l->span == NULL) {
-      continue;
+    struct collected *c = local_unclaim(m, i);
+    if (c != NULL) {
+      sweep_return_span(c);
     }
-    struct span *s = &l->span->span;
-    size_t slot_bytes = m->heap->layouts[i].slot_bytes;
-    for (; run->next != run->end; run->next += slot_bytes) {
-      unsigned slot = sizeclass_slot(s->class, (uintptr_t)run->next - s->base);
-      span_unclaim(s, slot / 64, (uint64_t)1 << (slot % 64));
-    }
-    if (l->claimed != 0) {
-      span_unclaim(s, l->claimed_word, l->claimed);
-    }
-    *run = (struct alm_run){NULL, NULL};
-    sweep_return_span(l->span);
-    *l = (struct lease){NULL, 0, 0, 0};
   }
 }

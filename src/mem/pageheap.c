@@ -133,7 +133,7 @@ bool pageheap_take_collected(struct span *s, unsigned class, size_t npages) {
     s->nslots = 1;
     s->nfree = 0;
   }
-  s->is_collected = true;
+  atomic_store_relaxed(&s->is_collected, true);
   return true;
 }
 

@@ -12,7 +12,7 @@ void span_init(struct span *s, uintptr_t base, unsigned class, bool is_zero) {
   s->class = (uint8_t) class;
   s->is_owned = false;
   s->is_fresh = is_zero;
-  s->is_collected = false;
+  atomic_store_relaxed(&s->is_collected, false);
   for (unsigned i = 0; i < span_nwords(s); i++) {
     unsigned left = s->nslots - i * 64;
     s->free_bits[i] = bits_low(left < 64 ? left : 64); /* [span.1] */

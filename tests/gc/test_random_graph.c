@@ -760,6 +760,7 @@ __attribute__((noinline)) static void run_queue(void *player, size_t most) {
   struct player *p = player;
   size_t n = alm_finalizers_run(p->m, most);
   REQUIRE(most == 0 || n <= most);
+  scrub(); /* of others' objects nothing stays on this stack */
   read_mail(p, 0);
 }
 
@@ -1251,7 +1252,9 @@ static void finish(struct player *p) {
             (size_t)p->gone_missed, (size_t)p->live_found,
             (size_t)p->live_expected, p->nnodes, (size_t)waiting);
   }
-  REQUIRE(p->gone_missed <= p->gone_expected / 10 + 100);
+  if (p->game->nplayers == 1) { /* else others' stacks may keep something */
+    REQUIRE(p->gone_missed <= p->gone_expected / 10 + 100);
+  }
   REQUIRE(p->live_found <=
           p->live_expected + p->live_expected / 50 + 20 * p->nchecks);
   REQUIRE(p->nnodes <= 20);

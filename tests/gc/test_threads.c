@@ -381,7 +381,7 @@ static void a_process_with_collecting_threads_forks(void **state) {
   for (size_t i = 1; i < 4; i++) {
     threads[i] = begin_thread(allocate_until_stopped, (void *)i);
   }
-  size_t n = UNDER_TSAN ? 20 : rounds(200);
+  size_t n = UNDER_TSAN ? 20 : rounds(100);
   for (size_t i = 0; i < n; i++) {
     pid_t pid = fork();
     REQUIRE(pid >= 0);
