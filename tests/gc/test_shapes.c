@@ -527,6 +527,48 @@ static void garbage_never_exhausts_a_heap(void) {
   end();
 }
 
+/* ---- stale words ------------------------------------------------------------------------------- */
+
+enum { STALE = 400 };
+static uintptr_t dead[STALE]; /* inverted */
+static void *stale[STALE];    /* a root; while the objects die: empty */
+
+static void build_every_other(size_t n) {
+  void **all = alm_new_array(t.m, t.word, n);
+  REQUIRE(all != NULL);
+  alm_handle_set(t.root, all);
+  for (size_t i = 0; i < n; i++) {
+    void *p = alm_new_array(t.m, t.word, 20);
+    REQUIRE(p != NULL);
+    dead[i] = ~(uintptr_t)p;
+    alm_store(t.m, all, &all[i], i % 2 ? p : NULL);
+  }
+}
+
+/* Claims all free slots of a span, of which the run begins with one. */
+static void make_one(size_t bytes) {
+  REQUIRE(alm_new_array(t.m, t.word, bytes / 8) != NULL);
+}
+
+static void a_stale_pointer_to_a_free_slot_keeps_nothing(void) {
+  begin(NULL);
+  memset(stale, 0, sizeof stale);
+  REQUIRE(alm_root_add(t.heap, stale, sizeof stale) == ALM_OK);
+  deep(build_every_other, STALE);
+  require_about(STALE / 2 + 1);
+  REQUIRE(alm_sweep(t.m) == ALM_OK);
+  deep(make_one, 160);
+  for (size_t i = 0; i < STALE; i += 2) {
+    stale[i] = (void *)~dead[i];
+  }
+  require_about(STALE / 2 + 1);
+  REQUIRE(alm_heap_check(t.m));
+  REQUIRE(alm_root_remove(t.heap, stale) == ALM_OK);
+  alm_handle_set(t.root, NULL);
+  require_empty();
+  end();
+}
+
 /* ---- the end of a heap ---------------------------------------------------------------------------- */
 
 static void a_heap_with_live_objects_is_destroyed_whole(void) {
@@ -578,6 +620,7 @@ int main(void) {
       ON_ITS_OWN_STACK(a_full_heap_that_frees_something_goes_on),
       ON_ITS_OWN_STACK(a_full_heap_that_frees_nothing_gives_null),
       ON_ITS_OWN_STACK(garbage_never_exhausts_a_heap),
+      ON_ITS_OWN_STACK(a_stale_pointer_to_a_free_slot_keeps_nothing),
       ON_ITS_OWN_STACK(a_heap_with_live_objects_is_destroyed_whole),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
