@@ -590,7 +590,7 @@ ALM_API void alm_mutator_detach(struct alm_mutator *m);
  * Returns  ALM_OK and *out; else *out is untouched.
  * Errors   ALM_EINVAL: bytes is 0 or above 32,768; the mask is longer than
  *          the object; both mask and trace function. ALM_ENOMEM: also beyond
- *          3,800 types.
+ *          3,892 types.
  * Threads  any
  * Cost     a lock.
  * Since    0.1

@@ -1,7 +1,6 @@
 /* gc/local.c -- see local.h. */
 #include "local.h"
 
-#include "base/diag.h"
 #include "sweep.h"
 
 #include <string.h>

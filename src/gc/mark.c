@@ -1,7 +1,6 @@
 /* gc/mark.c -- see mark.h. */
 #include "mark.h"
 
-#include "base/diag.h"
 #include "mem/metaalloc.h"
 #include "os/os.h"
 #include "work.h"
@@ -196,7 +195,7 @@ static void mark_scan(struct marker *m, uintptr_t item) {
   uintptr_t end = object + c->object_bytes;
   const struct alm_type *t = mark_type(c, object);
   if (c->kind != ALM_CONSERVATIVE && t == NULL) {
-    return; /* an array's slot that was not handed out yet */
+    return; /* no pointers: mark_contents of such an object */
   }
   if (t != NULL && t->kind == ALM_TRACED) {
     m->is_base_only = m->heap->options.base_pointers_only;

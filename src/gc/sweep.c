@@ -1,8 +1,6 @@
 /* gc/sweep.c -- see sweep.h. */
 #include "sweep.h"
 
-#include "base/diag.h"
-
 #include <string.h>
 
 /* What a slot is filled with when it is freed, in debug builds. */
@@ -67,8 +65,8 @@ static struct collected *sweep_next_locked(struct layout *l, uint32_t gen) {
   return NULL;
 }
 
-/* A swept span that its sweeper does not need. */
-static void sweep_file(struct alm_heap *h, struct collected *c) {
+void sweep_return_span(struct collected *c) {
+  struct alm_heap *h = c->heap;
   struct span *s = &c->span;
   lock_acquire(&h->lock);
   s->is_owned = false;
@@ -83,10 +81,6 @@ static void sweep_file(struct alm_heap *h, struct collected *c) {
   if (is_empty) {
     heap_return_span(c);
   }
-}
-
-void sweep_return_span(struct collected *c) {
-  sweep_file(c->heap, c);
 }
 
 struct collected *sweep_take_span(struct alm_heap *h, struct layout *l) {
@@ -110,7 +104,7 @@ struct collected *sweep_take_span(struct alm_heap *h, struct layout *l) {
     if (c->span.nfree > 0) {
       return c;
     }
-    sweep_file(h, c);
+    sweep_return_span(c);
   }
   (void)sweep_some(h, SWEEP_BEFORE_GROWTH);
   return heap_take_span(h, l);
@@ -165,7 +159,7 @@ bool sweep_some(struct alm_heap *h, unsigned most) {
     }
     any = true;
     sweep_span(c, h->sweepgen);
-    sweep_file(h, c);
+    sweep_return_span(c);
   }
   return any;
 }

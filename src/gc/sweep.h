@@ -27,7 +27,7 @@ enum { SWEEP_BEFORE_GROWTH = 16 };
  * limit reached. No lock held. */
 ALM_INTERNAL struct collected *sweep_take_span(struct alm_heap *h,
                                                struct layout *l);
-/* The owner is done with it. */
+/* Its owner, or who has swept it, is done with it. */
 ALM_INTERNAL void sweep_return_span(struct collected *c);
 
 /* Sweep up to `most` spans of any layout and all large objects when there are

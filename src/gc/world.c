@@ -1,7 +1,6 @@
 /* gc/world.c -- see world.h. */
 #include "world.h"
 
-#include "base/diag.h"
 #include "local.h"
 #include "mem/metaalloc.h"
 #include "mem/misuse.h"
@@ -372,6 +371,7 @@ void world_fork_prepare(void) {
     heap_fork_prepare();
     struct alm_heap *busy = world_lock_all_try();
     if (busy == NULL) {
+      lock_acquire(&world_records.lock);
       return;
     }
     struct alm_mutator *own = world_own(busy);
@@ -409,6 +409,11 @@ static void world_forget_others(struct alm_heap *h) {
 
 void world_fork_release(bool in_child) {
   struct alm_heap *h;
+  if (in_child) {
+    lock_reset_after_fork(&world_records.lock);
+  } else {
+    lock_release(&world_records.lock);
+  }
   FOR_EACH_HEAP(h) {
     if (in_child) {
       world_forget_others(h);

@@ -15,6 +15,9 @@
  *           detach, own          start, blocked_end: own, when
  *                                stop_wanted is 0
  *
+ *         A thread that sleeps for one heap rests in all of its heaps, and
+ *         runs again in all of them at once, when none wants to stop: so no
+ *         two collectors wait for each other's threads.
  * INVARIANTS
  *   [world.1] While the world is stopped no mutator of the heap runs but the
  *             collector's, and each one's `stack` is saved.
