@@ -11,7 +11,7 @@ set(timeout_sim 120)
 set(timeout_fault 300)
 set(timeout_gc 300)
 set(timeout_stress 300)
-set(timeout_compat 600)
+set(timeout_compat 1800)
 set(timeout_meta 300)
 
 set(test_environment ALM_SOURCE_DIR=${PROJECT_SOURCE_DIR}

@@ -47,16 +47,20 @@ cd "$work" || fail "cannot enter $work"
 trap 'cd / && rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# Limits are what a quiet machine takes and some more; a busy one needs four
+# times that. They are for what hangs, not for what is slow.
+patience=4
+
 # plain SECONDS COMMAND... -- run as the system would.
 plain() {
-  limit=$1
+  limit=$(($1 * patience))
   shift
   timeout -k 5 "$limit" "$@"
 }
 
 # preloaded SECONDS COMMAND... -- run on the library under test.
 preloaded() {
-  limit=$1
+  limit=$(($1 * patience))
   shift
   timeout -k 5 "$limit" env LD_PRELOAD="$LIB" "$@"
 }
@@ -67,7 +71,7 @@ aborting() {
   err=$1
   shift
   # shellcheck disable=SC2016
-  { timeout -k 5 20 sh -c 'lib=$1 err=$2; shift 2
+  { timeout -k 5 $((20 * patience)) sh -c 'lib=$1 err=$2; shift 2
     ulimit -c 0
     exec env LD_PRELOAD="$lib" "$@" 2>"$err"' sh "$LIB" "$err" "$@"; } \
     2>/dev/null

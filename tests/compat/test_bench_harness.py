@@ -115,7 +115,7 @@ class Harness:
     for name in also:
       command += ["--also", f"{name}={self.libs[name]}"]
     done = subprocess.run(command, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, text=True, timeout=60,
+                          stderr=subprocess.PIPE, text=True, timeout=240,
                           check=False)
     if not out.exists():
       return done.returncode, None, done.stderr

@@ -11,7 +11,7 @@ limited() {
   option=$1 kib=$2
   shift 2
   # shellcheck disable=SC2016
-  timeout -k 5 40 bash -c 'ulimit "$1" "$2" || exit 77; lib=$3; shift 3
+  timeout -k 5 $((40 * patience)) bash -c 'ulimit "$1" "$2" || exit 77; lib=$3; shift 3
     exec env LD_PRELOAD="$lib" "$@"' bash "$option" "$kib" "$LIB" "$@" \
     >out 2>err
 }
@@ -63,7 +63,7 @@ make_group() {
 
 in_group() {
   # shellcheck disable=SC2016
-  timeout -k 5 40 bash -c 'echo $$ >"$1"/cgroup.procs || exit 77; lib=$2
+  timeout -k 5 $((40 * patience)) bash -c 'echo $$ >"$1"/cgroup.procs || exit 77; lib=$2
     shift 2; exec env LD_PRELOAD="$lib" "$@"' bash "$group" "$LIB" "$@" \
     >out 2>err
 }

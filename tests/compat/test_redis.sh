@@ -14,7 +14,7 @@ stop_server() {
 }
 trap 'stop_server; cd / && rm -rf "$work"' EXIT
 
-ask() { timeout 20 redis-cli -s "$socket" "$@"; }
+ask() { timeout $((20 * patience)) redis-cli -s "$socket" "$@"; }
 
 # start ARGUMENT... -- a server on the library, answering.
 start() {
@@ -51,7 +51,7 @@ wait_for() {
 }
 
 bench() {
-  timeout 50 redis-benchmark -s "$socket" -q --csv "$@" >>bench.log 2>&1 || {
+  timeout $((50 * patience)) redis-benchmark -s "$socket" -q --csv "$@" >>bench.log 2>&1 || {
     status=$?
     alive "redis-benchmark"
     tail -n 5 bench.log >&2
