@@ -33,7 +33,7 @@ enum alm_err {
   ALM_ENAME,    /* no option of that name                         */
   ALM_EVALUE,   /* the option exists, the value does not fit it   */
   ALM_ELATE,    /* the option can only be set at start            */
-  ALM_EBUSY,    /* others still use it (mutators of a heap)       */
+  ALM_EBUSY,    /* others use it (a heap, a stack, a signal)      */
   ALM_ESTATE,   /* not allowed now (inside a callback of ours)    */
   ALM_ESPECIAL, /* the object has finalizers, weak references ...  */
 };
@@ -335,6 +335,8 @@ enum alm_misuse {
   ALM_MISUSE_COLLECTED,   /* memory of a garbage-collected heap             */
   ALM_MISUSE_MUTATOR,     /* not a mutator that this thread has attached    */
   ALM_MISUSE_CALLBACK,    /* the call is not allowed in a callback          */
+  ALM_MISUSE_STACK,       /* a stack pointer is outside of its stack        */
+  ALM_MISUSE_HEAP,        /* a type or stack of another heap                */
 };
 
 /* What was called with what, and what it really is. */
@@ -460,11 +462,11 @@ struct alm_record {
 /* ---- garbage-collected heaps ------------------------------------------ */
 
 /* A heap is a world of its own: its objects, roots and collections. Several
- * may exist; all take their pages from the same page heap as alm_malloc. The
- * contract with its threads is cooperative: a thread that uses a heap attaches
- * and gets a *mutator*; it can be stopped when it allocates, at
- * alm_safepoint, and all the time between alm_blocked_begin and
- * alm_blocked_end. Objects do not move. The collector finds pointers in
+ * may exist; all take their pages from the same page heap as alm_malloc. A
+ * thread that uses a heap attaches and gets a *mutator*. How it is stopped is
+ * the heap's contract with its threads, see enum alm_contract; between
+ * alm_blocked_begin and alm_blocked_end it counts as stopped in any case.
+ * Objects do not move. The collector finds pointers in
  * registers and stacks of attached threads (conservatively), in roots,
  * handles and in objects as their type says. An object stays as long as a
  * pointer to any byte of it is found; heaps made with base_pointers_only ask
@@ -474,6 +476,7 @@ struct alm_mutator;
 struct alm_type;
 struct alm_visitor;
 struct alm_handle;
+struct alm_stack;
 struct alm_weak;
 struct alm_ephemeron;
 
@@ -499,17 +502,33 @@ typedef void (*alm_finalizer)(void *object, void *arg);
 typedef bool (*alm_out_of_memory)(struct alm_heap *heap, size_t bytes,
                                   void *arg);
 
+/* How the threads of a heap are stopped. */
+enum alm_contract {
+  /* They stop where they allocate and at alm_safepoint, and store pointers by
+   * alm_store: for runtimes that generate or interpret code. */
+  ALM_COOPERATIVE,
+  /* They are stopped anywhere by a signal, so no safepoints are needed, nor
+   * alm_store. The handler restarts system calls where the kernel can; sleep,
+   * poll and the like may still end early (EINTR), but never in a blocked
+   * region. The signal must not be blocked for long, and the stack the thread
+   * is on has to be its own or one that was declared (alm_stack_add). Root and
+   * trace callbacks must not lock anything: its holder may be stopped. */
+  ALM_UNCOOPERATIVE
+};
+
 /* Zero means default everywhere. */
 struct alm_heap_options {
-  unsigned gc_percent;     /* collect when this much has been allocated, in
+  unsigned gc_percent;        /* collect when this much has been allocated, in
                                 percent of what was live; 0: 100            */
-  unsigned markers;        /* threads that mark; 0: CPUs, at most 8       */
-  size_t limit_bytes;      /* spans of this heap together; 0: none        */
-  size_t first_bytes;      /* no collection before so much; 0: 4 MiB      */
-  bool base_pointers_only; /* see above                                   */
-  unsigned check;          /* 1: check the heap after each collection;
+  unsigned markers;           /* threads that mark; 0: CPUs, at most 8       */
+  size_t limit_bytes;         /* spans of this heap together; 0: none        */
+  size_t first_bytes;         /* no collection before so much; 0: 4 MiB      */
+  enum alm_contract contract; /* ALM_COOPERATIVE                          */
+  int stop_signal;            /* of uncooperative heaps; 0: SIGURG        */
+  bool base_pointers_only;    /* see above                                */
+  unsigned check;             /* 1: check the heap after each collection;
                                 2: mark a second time as well               */
-  uint64_t collect_every;  /* tests: collect at every n-th slow path      */
+  uint64_t collect_every;     /* tests: collect at every n-th slow path      */
   alm_out_of_memory out_of_memory; /* NULL: allocation returns NULL         */
   void *out_of_memory_arg;
 };
@@ -532,7 +551,9 @@ struct alm_type_info {
  * Units    none
  * Returns  ALM_OK and *out; else *out is untouched.
  * Errors   ALM_ENOMEM; ALM_EINVAL: out is NULL, check is above 2, or
- *          gc_percent is above 100,000.
+ *          gc_percent is above 100,000, or the contract is none of the two.
+ *          ALM_EBUSY: the program handles the stop signal itself, or there is
+ *          no such signal.
  * Threads  any
  * Cost     some microseconds.
  * Since    0.1
@@ -794,6 +815,55 @@ ALM_API enum alm_err alm_root_remove(struct alm_heap *heap, const void *start);
  */
 ALM_API enum alm_err alm_root_callback_add(struct alm_heap *heap,
                                            alm_root_trace trace, void *arg);
+
+/* alm_stack_add -- declare a coroutine's stack a root.
+ *
+ * Does     Registers [low, low + bytes), which threads of the heap will run
+ *          on in turn. While none does, it is scanned from the pointer saved
+ *          when it was left; at first nothing of it is.
+ * Units    bytes
+ * Returns  ALM_OK and *out; else *out is untouched.
+ * Errors   ALM_EINVAL: low or out is NULL, bytes is 0, or the end overflows.
+ *          ALM_ENOMEM.
+ * Threads  any
+ * Cost     a lock.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_stack_add(struct alm_heap *heap, void *low,
+                                   size_t bytes, struct alm_stack **out);
+
+/* alm_stack_remove -- the stack is no root any more.
+ *
+ * Does     Ends alm_stack_add. The memory stays the caller's.
+ * Units    none
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EBUSY: a thread runs on it. ALM_EINVAL: NULL, or of another
+ *          heap.
+ * Threads  any
+ * Cost     a lock; proportional to the mutators.
+ * Since    0.1
+ */
+ALM_API enum alm_err alm_stack_remove(struct alm_heap *heap,
+                                      struct alm_stack *stack);
+
+/* alm_stack_switch -- the thread is about to leave its stack for another.
+ *
+ * Does     Saves the registers that a callee keeps and the stack pointer as
+ *          those of the stack the thread runs on, and makes `to` (NULL: the
+ *          thread's own) the one it runs on. To be called right before
+ *          swapcontext or the like, by the function that calls that. Where a
+ *          switch in assembler does the first half, see struct alm_stack_head
+ *          and alm_stack_enter_inline in almacen_inline.h: then it is one
+ *          store.
+ * Units    none
+ * Returns  nothing
+ * Errors   a stack of another heap is reported.
+ * Threads  any thread, with its own mutator; a stack may go from one thread to
+ *          another.
+ * Cost     some stores.
+ * Since    0.1
+ */
+ALM_API void alm_stack_switch(struct alm_mutator *m, struct alm_stack *to);
 
 /* alm_handle_create -- keep an object alive from anywhere.
  *

@@ -22,8 +22,16 @@ struct alm_run {
 
 /* The first fields of every mutator. */
 struct alm_mutator_head {
-  struct alm_run *runs; /* by alm_type_head.index; constant                */
-  uint32_t stop_wanted; /* not 0: go to alm_safepoint. Any thread, relaxed */
+  struct alm_run *runs;    /* by alm_type_head.index; constant                */
+  uint32_t stop_wanted;    /* not 0: go to alm_safepoint. Any thread, relaxed */
+  struct alm_stack *stack; /* the one it runs on; own thread */
+};
+
+/* The first field of every stack. A switch written in assembler stores the
+ * stack pointer here, below the registers it has pushed, when it leaves the
+ * stack, and loads it when it comes back. */
+struct alm_stack_head {
+  void *pointer;
 };
 
 /* The first fields of every type. Constant. */
@@ -62,6 +70,14 @@ static inline void alm_safepoint_inline(struct alm_mutator *m) {
           0)) {
     alm_safepoint(m);
   }
+}
+
+/* The half of alm_stack_switch that is left for a switch which saves registers
+ * and stack pointer by itself as struct alm_stack_head says: the thread is
+ * about to run on `to`, or has just come there. */
+static inline void alm_stack_enter_inline(struct alm_mutator *m,
+                                          struct alm_stack *to) {
+  ((struct alm_mutator_head *)(void *)m)->stack = to;
 }
 
 #ifdef __cplusplus

@@ -29,6 +29,7 @@
 
 #include <cmocka.h>
 
+#include "almacen.h"
 #include "base/base.h"
 
 #ifndef __has_feature
@@ -147,6 +148,22 @@ __attribute__((unused)) static uint64_t seed_take(void) {
   fflush(stdout);
   support_seed = seed;
   return seed;
+}
+
+/* ---- collected heaps --------------------------------------------------- */
+
+/* alm_heap_create, under the contract that ALM_TEST_CONTRACT names. */
+__attribute__((unused)) static enum alm_err heap_under_test(
+    const struct alm_heap_options *options, struct alm_heap **out) {
+  const char *contract = getenv("ALM_TEST_CONTRACT");
+  struct alm_heap_options own = {0};
+  if (options != NULL) {
+    own = *options;
+  }
+  if (contract != NULL && strcmp(contract, "uncooperative") == 0) {
+    own.contract = ALM_UNCOOPERATIVE;
+  }
+  return alm_heap_create(&own, out);
 }
 
 /* ---- child processes --------------------------------------------------- */

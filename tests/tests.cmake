@@ -73,6 +73,13 @@ foreach(folder unit model sim fault gc stress)
   endforeach()
 endforeach()
 
+# Heaps whose threads are stopped by signals pass the same tests.
+foreach(name test_mirror test_specials test_stacks test_threads)
+  alm_test(gc ${name}-uncooperative gc-${name})
+  set_property(TEST gc/${name}-uncooperative APPEND PROPERTY ENVIRONMENT
+    ALM_TEST_CONTRACT=uncooperative)
+endforeach()
+
 # Public programs and scripts, under the malloc face.
 if(TARGET almacen_malloc AND NOT CMAKE_CROSSCOMPILING)
   alm_test_folder(compat)

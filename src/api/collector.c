@@ -13,6 +13,7 @@
 #include "mem/misuse.h"
 #include "process.h"
 
+#include <signal.h>
 #include <string.h>
 
 enum { CHECK_MAX = 2, GC_PERCENT_MAX = 100000 };
@@ -23,10 +24,16 @@ enum alm_err alm_heap_create(const struct alm_heap_options *options,
                              struct alm_heap **out) {
   static const struct alm_heap_options defaults;
   const struct alm_heap_options *o = options ? options : &defaults;
-  if (out == NULL || o->check > CHECK_MAX || o->gc_percent > GC_PERCENT_MAX) {
+  if (out == NULL || o->check > CHECK_MAX || o->gc_percent > GC_PERCENT_MAX ||
+      (unsigned)o->contract > ALM_UNCOOPERATIVE) {
     return ALM_EINVAL;
   }
-  struct alm_heap *h = process_start() ? cycle_open(o) : NULL;
+  struct alm_heap_options own = *o;
+  own.stop_signal = o->stop_signal != 0 ? o->stop_signal : SIGURG;
+  if (o->contract == ALM_UNCOOPERATIVE && !world_use_signal(own.stop_signal)) {
+    return ALM_EBUSY;
+  }
+  struct alm_heap *h = process_start() ? cycle_open(&own) : NULL;
   if (h == NULL) {
     return ALM_ENOMEM;
   }
@@ -98,10 +105,15 @@ static void collector_before_refill(struct alm_mutator *m) {
 static bool collector_find_room(struct alm_mutator *m, unsigned nth,
                                 size_t bytes) {
   struct alm_heap *h = m->heap;
-  if (nth > 0 &&
-      (h->options.out_of_memory == NULL ||
-       !h->options.out_of_memory(h, bytes, h->options.out_of_memory_arg))) {
-    return false;
+  if (nth > 0) {
+    lock_section_end(); /* of the allocation: the handler may take its time */
+    bool again =
+        h->options.out_of_memory != NULL &&
+        h->options.out_of_memory(h, bytes, h->options.out_of_memory_arg);
+    lock_section_begin();
+    if (!again) {
+      return false;
+    }
   }
   (void)cycle_collect(m);
   sweep_finish(h);
@@ -109,14 +121,17 @@ static bool collector_find_room(struct alm_mutator *m, unsigned nth,
 }
 
 ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index) {
+  world_enter();
   collector_before_refill(m);
   size_t bytes = m->heap->layouts[index].slot_bytes;
-  for (unsigned nth = 0; !local_refill(m, index); nth++) {
+  bool ok;
+  for (unsigned nth = 0; !(ok = local_refill(m, index)); nth++) {
     if (!collector_find_room(m, nth, bytes)) {
-      return false;
+      break;
     }
   }
-  return true;
+  world_leave(m);
+  return ok;
 }
 
 /* A zeroed slot of the layout, or NULL. */
@@ -132,7 +147,23 @@ ALM_INLINE void *collector_take(struct alm_mutator *m, unsigned index,
   return p;
 }
 
+static bool collector_is_own_type(const struct alm_mutator *m,
+                                  const struct alm_type *type,
+                                  const char *call) {
+  if (likely(type->heap == m->heap)) {
+    return true;
+  }
+  if (world_owns(m, call)) {
+    struct misuse bad = {ALM_MISUSE_HEAP, type, 0, 0, 0};
+    misuse_report(call, &bad);
+  }
+  return false;
+}
+
 void *alm_new(struct alm_mutator *m, const struct alm_type *type) {
+  if (!collector_is_own_type(m, type, "alm_new")) {
+    return NULL;
+  }
   return collector_take(m, type->head.index, type->head.slot_bytes, "alm_new");
 }
 
@@ -142,14 +173,16 @@ static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
   if (bytes > PTRDIFF_MAX || !world_owns(m, call)) {
     return NULL;
   }
+  world_enter();
   collector_before_refill(m);
   void *p;
   for (unsigned nth = 0; (p = local_new_large(m, kind, type, bytes)) == NULL;
        nth++) {
     if (!collector_find_room(m, nth, bytes)) {
-      return NULL;
+      break;
     }
   }
+  world_leave(m);
   return p;
 }
 
@@ -174,7 +207,8 @@ void *alm_new_bytes(struct alm_mutator *m, enum alm_kind kind, size_t bytes) {
 void *alm_new_array(struct alm_mutator *m, const struct alm_type *type,
                     size_t count) {
   size_t bytes, total;
-  if (__builtin_mul_overflow(count, (size_t)type->stride, &bytes) ||
+  if (!collector_is_own_type(m, type, "alm_new_array") ||
+      __builtin_mul_overflow(count, (size_t)type->stride, &bytes) ||
       __builtin_add_overflow(bytes, (size_t)ARRAY_HEADER_BYTES, &total)) {
     return NULL;
   }
@@ -199,14 +233,20 @@ enum alm_err alm_delete(struct alm_mutator *m, void *object) {
   if (object == NULL) {
     return ALM_OK;
   }
-  if (!world_owns(m, "alm_delete") || !heap_find_start(m->heap, object, &f)) {
+  if (!world_owns(m, "alm_delete")) {
     return ALM_EINVAL;
   }
-  if (special_has(m->heap, object)) {
-    return ALM_ESPECIAL;
+  enum alm_err err = ALM_OK;
+  world_enter();
+  if (!heap_find_start(m->heap, object, &f)) {
+    err = ALM_EINVAL;
+  } else if (special_has(m->heap, object)) {
+    err = ALM_ESPECIAL;
+  } else {
+    sweep_free_object(m->heap, &f);
   }
-  sweep_free_object(m->heap, &f);
-  return ALM_OK;
+  world_leave(m);
+  return err;
 }
 
 size_t alm_object_bytes(struct alm_heap *heap, const void *p) {
@@ -272,6 +312,43 @@ enum alm_err alm_root_callback_add(struct alm_heap *heap, alm_root_trace trace,
     return ALM_EINVAL;
   }
   return roots_add_callback(heap, trace, arg) ? ALM_OK : ALM_ENOMEM;
+}
+
+enum alm_err alm_stack_add(struct alm_heap *heap, void *low, size_t bytes,
+                           struct alm_stack **out) {
+  if (low == NULL || bytes == 0 || out == NULL ||
+      (uintptr_t)low + bytes < (uintptr_t)low) {
+    return ALM_EINVAL;
+  }
+  struct alm_stack *s = roots_add_stack(heap, low, bytes);
+  if (s == NULL) {
+    return ALM_ENOMEM;
+  }
+  *out = s;
+  return ALM_OK;
+}
+
+enum alm_err alm_stack_remove(struct alm_heap *heap, struct alm_stack *stack) {
+  if (stack == NULL || stack->heap != heap) {
+    return ALM_EINVAL;
+  }
+  return roots_remove_stack(heap, stack) ? ALM_OK : ALM_EBUSY;
+}
+
+/* Not inlined: what it saves is its caller's. */
+__attribute__((noinline)) void alm_stack_switch(struct alm_mutator *m,
+                                                struct alm_stack *to) {
+  if (!world_owns(m, "alm_stack_switch")) {
+    return;
+  }
+  if (to != NULL && to->heap != m->heap) {
+    struct misuse bad = {ALM_MISUSE_HEAP, to, 0, 0, 0};
+    misuse_report("alm_stack_switch", &bad);
+    return;
+  }
+  struct alm_stack *from = m->head.stack;
+  from->head.pointer = (void *)stack_save_registers(from->registers);
+  atomic_store_relaxed(&m->head.stack, to != NULL ? to : &m->own);
 }
 
 struct alm_handle *alm_handle_create(struct alm_mutator *m, void *object) {
@@ -375,9 +452,11 @@ enum alm_err alm_collect(struct alm_mutator *m) {
     return ALM_ESTATE;
   }
   enum cycle_result r;
+  world_enter();
   while ((r = cycle_collect(m)) == CYCLE_OTHER) {
     /* that one may have begun before the caller's last change */
   }
+  world_leave(m);
   return r == CYCLE_DONE ? ALM_OK : ALM_ENOMEM;
 }
 
@@ -385,7 +464,9 @@ enum alm_err alm_sweep(struct alm_mutator *m) {
   if (world_in_callback() || !world_owns(m, "alm_sweep")) {
     return ALM_ESTATE;
   }
+  world_enter();
   sweep_finish(m->heap);
+  world_leave(m);
   return ALM_OK;
 }
 
@@ -399,5 +480,11 @@ void alm_heap_stats_read(struct alm_heap *heap, struct alm_heap_stats *out) {
 }
 
 bool alm_heap_check(struct alm_mutator *m) {
-  return world_owns(m, "alm_heap_check") && cycle_check(m);
+  if (!world_owns(m, "alm_heap_check")) {
+    return false;
+  }
+  world_enter();
+  bool ok = cycle_check(m);
+  world_leave(m);
+  return ok;
 }

@@ -37,6 +37,11 @@ ALM_INLINE void atomic_fence(void) {
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
+/* Orders accesses against those of a signal handler in the same thread. */
+ALM_INLINE void atomic_signal_order(void) {
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* A hint to the core that this is a spin loop. */
 ALM_INLINE void cpu_relax(void) {
 #ifdef __x86_64__

@@ -20,11 +20,12 @@ static void cycle_flush_stopped(struct alm_heap *h) {
   }
 }
 
-static void cycle_mark_roots(struct alm_heap *h, struct marker *m) {
+static void cycle_mark_roots(struct alm_heap *h, struct marker *m,
+                             struct misuse *bad) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
-    mark_stack(m, &LIST_ELEMENT(n, struct alm_mutator, link)->stack);
+    local_mark_runs(LIST_ELEMENT(n, struct alm_mutator, link));
   }
-  roots_visit(h, m);
+  roots_visit(h, m, bad);
   special_visit_roots(h, m);
 }
 
@@ -58,7 +59,7 @@ static bool cycle_is_anyone_blocked(const struct alm_heap *h) {
 /* Mark from the roots once more into clean bits, and compare. Threads in
  * blocked regions may change their stacks meanwhile: then not. Without memory
  * for a copy neither. */
-static void cycle_check_marks(struct alm_heap *h) {
+static void cycle_check_marks(struct alm_heap *h, struct misuse *bad) {
   size_t bytes = h->span_bytes / PAGE_BYTES * MARK_WORDS_PER_PAGE * 8;
   char *copy = bytes == 0 || cycle_is_anyone_blocked(h)
                    ? NULL
@@ -68,7 +69,7 @@ static void cycle_check_marks(struct alm_heap *h) {
   }
   struct cycle_bits b = {copy, true};
   heap_visit_spans(h, cycle_copy_or_compare, &b);
-  cycle_mark_roots(h, mark_begin(h));
+  cycle_mark_roots(h, mark_begin(h), bad);
   mark_drain(h);
   b = (struct cycle_bits){copy, false};
   heap_visit_spans(h, cycle_copy_or_compare, &b);
@@ -112,11 +113,14 @@ static void cycle_trace(const struct alm_heap *h, uint64_t before) {
 static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
     struct alm_mutator *mutator) {
   struct alm_heap *h = mutator->heap;
+  struct misuse bad = {0, NULL, 0, 0, 0};
   uint64_t begin_ns = os_now_ns(), live, objects;
-  if (!world_stop(mutator)) {
+  if (!world_claim(mutator)) {
     return CYCLE_OTHER;
   }
-  if (!mark_prepare(h)) {
+  bool can_mark = mark_prepare(h);
+  world_stop(mutator);
+  if (!can_mark) {
     world_start(mutator);
     return CYCLE_NOMEM;
   }
@@ -124,10 +128,10 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   sweep_finish(h);
   uint64_t before = h->stats.live_bytes + atomic_load_relaxed(&h->allocated);
   struct marker *m = mark_begin(h);
-  cycle_mark_roots(h, m);
+  cycle_mark_roots(h, m, &bad);
   mark_drain(h);
   if (h->options.check >= 2) {
-    cycle_check_marks(h);
+    cycle_check_marks(h, &bad);
   }
   special_process(h, m, mark_drain);
   mark_end(h, &live, &objects);
@@ -138,24 +142,28 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   cycle_account(h, live, objects, begin_ns);
   cycle_trace(h, before);
   world_start(mutator);
+  if (bad.kind != 0) {
+    misuse_report("collection", &bad);
+  }
   return CYCLE_DONE;
 }
 
 __attribute__((noinline)) enum cycle_result cycle_collect(
     struct alm_mutator *m) {
-  stack_save(&m->stack);
-  stack_copy_frame(&m->stack, CYCLE_FRAME_TOP);
+  stack_save(&m->saved);
+  stack_copy_frame(&m->saved, CYCLE_FRAME_TOP);
   enum cycle_result result = cycle_collect_saved(m);
-  m->stack.nframe = 0;
+  m->saved.nframe = 0;
   return result;
 }
 
 bool cycle_check(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
-  stack_save(&m->stack);
-  while (!world_stop(m)) {}
+  stack_save(&m->saved);
+  while (!world_claim(m)) {}
+  world_stop(m);
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
-    local_flush(LIST_ELEMENT(n, struct alm_mutator, link));
+    local_flush_for_check(LIST_ELEMENT(n, struct alm_mutator, link));
   }
   bool ok = heap_check_stopped(h) && special_check(h->specials);
   world_start(m);

@@ -84,11 +84,13 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   h->options.gc_percent = o->gc_percent ? o->gc_percent : GC_PERCENT;
   h->options.first_bytes = o->first_bytes ? o->first_bytes : FIRST_BYTES;
   h->limit_bytes = o->limit_bytes;
+  h->stop_signal = o->contract == ALM_UNCOOPERATIVE ? o->stop_signal : 0;
   h->goal = h->options.first_bytes;
   list_init(&h->mutators);
   list_init(&h->large);
   h->large_sweep = &h->large;
   list_init(&h->roots);
+  list_init(&h->stacks);
   list_init(&h->handle_blocks);
   heap_init_layouts(h);
   lock_acquire(&heaps.lock);

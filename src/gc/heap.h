@@ -17,8 +17,8 @@
  *            are true; one less: its mark bits say what is alive.
  *   [heap.3] A swept span of which slots are free is owned by one mutator or
  *            in its layout's list `partial`, or in a sweeper's hands.
- *   [heap.4] While the world is stopped nobody owns a span and all runs are
- *            empty.                               checked: heap_check_stopped
+ *   [heap.4] While the world is stopped nobody owns a span, and all runs are
+ *            empty, but in uncooperative heaps.   checked: heap_check_stopped
  * LOCKS   RANK_HEAP, one per heap: lists, layouts, roots, specials, mutators.
  *         Held for list work, not while a span is swept, zeroed or taken from
  *         the page heap. Fields without a remark are constant.
@@ -114,12 +114,15 @@ struct alm_mutator {
   struct alm_mutator_head head;
   struct lease *leases; /* LAYOUT_COUNT                                  */
   struct alm_heap *heap;
-  const void *thread;    /* identity of the owner, see world_thread       */
-  uint32_t state;        /* enum mutator_state; under the lock            */
-  uint32_t layouts_used; /* indices below were ever used; own thread      */
-  uint64_t refills;      /* for collect_every; own thread                 */
-  struct stack stack;    /* saved state is its own, read when stopped     */
-  struct list_node link; /* in the heap; under the lock                   */
+  const void *thread;       /* identity of the owner, see world_thread       */
+  uint32_t state;           /* enum mutator_state; under the lock            */
+  uint32_t layouts_used;    /* indices below were ever used; own thread      */
+  uint64_t refills;         /* for collect_every; own thread                 */
+  uint32_t thread_id;       /* for its signal                                */
+  bool is_signalled;        /* since it last made sure of it; under the lock */
+  struct alm_stack own;     /* the thread's stack                            */
+  struct stack_state saved; /* its own, read when stopped                 */
+  struct list_node link;    /* in the heap; under the lock                   */
   struct alm_mutator *next_of_thread; /* own thread                         */
 };
 STATIC_CHECK(offsetof(struct alm_mutator, head) == 0);
@@ -143,12 +146,14 @@ struct alm_heap {
   uint32_t nrunning;             /* futex; mutators not stopped; lock         */
   bool is_collecting;            /* under the lock                            */
   struct alm_heap_options options;
+  int stop_signal;             /* 0: cooperative                            */
   uint64_t limit_bytes;        /* 0: none                                   */
   uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
   uint64_t goal;               /* see pacer.h; any, relaxed                 */
   uint64_t span_bytes;         /* under the lock                            */
   struct alm_heap_stats stats; /* under the lock                            */
   struct list_node roots;      /* struct root; under the lock               */
+  struct list_node stacks;     /* of coroutines; under the lock             */
   struct list_node handle_blocks;  /* under the lock                         */
   struct alm_handle *free_handles; /* under the lock                        */
   struct special_table *specials;  /* under the lock                         */

@@ -84,26 +84,43 @@ void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
  * hold what their last objects left, and must not be taken for objects. */
 static struct collected *local_unclaim(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
-  struct alm_run *run = &m->head.runs[index];
   struct collected *c = l->span;
-  if (c == NULL) {
-    return NULL;
+  if (c != NULL && l->claimed != 0) {
+    span_unclaim(&c->span, l->claimed_word, l->claimed);
   }
-  struct span *s = &c->span;
-  for (; run->next != run->end; run->next += c->layout->slot_bytes) {
-    unsigned slot = sizeclass_slot(s->class, (uintptr_t)run->next - s->base);
-    span_unclaim(s, slot / 64, (uint64_t)1 << (slot % 64));
-  }
-  if (l->claimed != 0) {
-    span_unclaim(s, l->claimed_word, l->claimed);
-  }
-  *run = (struct alm_run){NULL, NULL};
   *l = (struct lease){NULL, 0, 0, 0};
   return c;
 }
 
+/* The run's span is the lease's. */
+static void local_unclaim_run(struct alm_mutator *m, unsigned index) {
+  struct alm_run *run = &m->head.runs[index];
+  struct collected *c = m->leases[index].span;
+  for (; run->next != run->end; run->next += c->layout->slot_bytes) {
+    struct span *s = &c->span;
+    unsigned slot = sizeclass_slot(s->class, (uintptr_t)run->next - s->base);
+    span_unclaim(s, slot / 64, (uint64_t)1 << (slot % 64));
+  }
+  *run = (struct alm_run){NULL, NULL};
+}
+
+/* The run's span may be anybody's. */
+static void local_free_run(struct alm_mutator *m, unsigned index) {
+  struct alm_run *run = &m->head.runs[index];
+  size_t slot_bytes = m->heap->layouts[index].slot_bytes;
+  for (struct found f; run->next != run->end; run->next += slot_bytes) {
+    if (heap_find(m->heap, (uintptr_t)run->next, &f)) {
+      sweep_free_object(m->heap, &f);
+    }
+  }
+  *run = (struct alm_run){NULL, NULL};
+}
+
 void local_flush_stopped(struct alm_mutator *m) {
   for (unsigned i = 0; i < m->layouts_used; i++) {
+    if (m->heap->stop_signal == 0) {
+      local_unclaim_run(m, i);
+    }
     struct collected *c = local_unclaim(m, i);
     if (c != NULL) {
       c->span.is_owned = false; /* the sweep to come files it */
@@ -111,11 +128,36 @@ void local_flush_stopped(struct alm_mutator *m) {
   }
 }
 
-void local_flush(struct alm_mutator *m) {
+void local_flush_for_check(struct alm_mutator *m) {
   for (unsigned i = 0; i < m->layouts_used; i++) {
+    if (m->heap->stop_signal == 0) {
+      local_unclaim_run(m, i);
+    }
     struct collected *c = local_unclaim(m, i);
     if (c != NULL) {
       sweep_return_span(c);
+    }
+  }
+}
+
+void local_flush(struct alm_mutator *m) {
+  for (unsigned i = 0; i < m->layouts_used; i++) {
+    struct collected *c = m->leases[i].span;
+    if (c != NULL) {
+      local_unclaim_run(m, i);
+      sweep_return_span(local_unclaim(m, i));
+    } else {
+      local_free_run(m, i);
+    }
+  }
+}
+
+void local_mark_runs(const struct alm_mutator *m) {
+  for (unsigned i = 0; i < m->layouts_used; i++) {
+    size_t slot_bytes = m->heap->layouts[i].slot_bytes;
+    const struct alm_run *run = &m->head.runs[i];
+    for (const char *p = run->next; p != run->end; p += slot_bytes) {
+      (void)marks_set((uintptr_t)p, false);
     }
   }
 }

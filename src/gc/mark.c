@@ -138,13 +138,6 @@ void mark_range(struct marker *m, const void *start, size_t bytes) {
   mark_words(m, from, from + bytes / sizeof *from);
 }
 
-void mark_stack(struct marker *m, const struct stack *s) {
-  uintptr_t from = align_up(s->pointer, sizeof(uintptr_t));
-  mark_range(m, (const void *)from, s->high - from);
-  mark_range(m, s->registers, sizeof s->registers);
-  mark_range(m, s->frame, s->nframe * sizeof s->frame[0]);
-}
-
 static void mark_typed_one(struct marker *m, const struct alm_type *t,
                            const uintptr_t *words, size_t heap_bytes) {
   for (unsigned i = 0; i < t->nmask; i++) {

@@ -27,7 +27,8 @@ struct marker;
 
 /* Start marking from no counts. The marker is the collector's. */
 ALM_INTERNAL struct marker *mark_begin(struct alm_heap *h);
-/* The team exists; false: no memory. While the world is stopped. */
+/* The team exists; false: no memory. By whoever has claimed the world, which
+ * is not stopped: a stopped thread may hold locks of the C library. */
 ALM_INTERNAL bool mark_prepare(struct alm_heap *h);
 /* Mark everything that follows from what was found; all markers. */
 ALM_INTERNAL void mark_drain(struct alm_heap *h);
@@ -39,8 +40,6 @@ ALM_INTERNAL void mark_team_end(struct alm_heap *h);
 
 /* Every aligned word of the memory may be a pointer. */
 ALM_INTERNAL void mark_range(struct marker *m, const void *start, size_t bytes);
-/* The used part of a mutator's stack and its registers. */
-ALM_INTERNAL void mark_stack(struct marker *m, const struct stack *s);
 /* What the object refers to, without marking the object. */
 ALM_INTERNAL void mark_contents(struct marker *m, void *object);
 /* Objects the collector's marker and its team have marked so far; grows while

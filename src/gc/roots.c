@@ -5,6 +5,8 @@
 #include "mem/metaalloc.h"
 #include "world.h"
 
+#include <string.h>
+
 /* A range, or a callback (trace is not NULL). Constant while registered. */
 struct root {
   struct list_node link;
@@ -23,6 +25,9 @@ struct handle_block {
 };
 static struct meta_pool roots_handle_pool = {sizeof(struct handle_block), NULL};
 STATIC_CHECK(sizeof(struct handle_block) % 16 == 0);
+
+static struct meta_pool roots_stack_pool = {
+    (sizeof(struct alm_stack) + 15) / 16 * 16, NULL};
 
 static bool roots_insert(struct alm_heap *h, struct root root) {
   struct root *r = meta_take(&roots_pool);
@@ -94,8 +99,110 @@ void roots_return_handle(struct alm_heap *h, struct alm_handle *handle) {
   lock_release(&h->lock);
 }
 
-void roots_visit(struct alm_heap *h, struct marker *m) {
+struct alm_stack *roots_add_stack(struct alm_heap *h, const void *low,
+                                  size_t bytes) {
+  struct alm_stack *s = meta_take(&roots_stack_pool);
+  if (s == NULL) {
+    return NULL;
+  }
+  memset(s, 0, sizeof *s);
+  s->low = (uintptr_t)low;
+  s->high = s->low + bytes;
+  s->head.pointer = (void *)s->high;
+  s->heap = h;
+  lock_acquire(&h->lock);
+  list_push_back(&h->stacks, &s->link);
+  lock_release(&h->lock);
+  return s;
+}
+
+bool roots_remove_stack(struct alm_heap *h, struct alm_stack *s) {
+  bool is_used = false;
+  lock_acquire(&h->lock);
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    is_used |= atomic_load_relaxed(
+                   &LIST_ELEMENT(n, struct alm_mutator, link)->head.stack) == s;
+  }
+  if (!is_used) {
+    list_remove(&s->link);
+  }
+  lock_release(&h->lock);
+  if (!is_used) {
+    meta_return(&roots_stack_pool, s);
+  }
+  return !is_used;
+}
+
+/* The stack the stopped mutator runs on; NULL: none that is known. */
+static struct alm_stack *roots_stack_of(struct alm_heap *h,
+                                        struct alm_mutator *o) {
+  uintptr_t p = o->saved.pointer;
+  if (likely(stack_contains(o->head.stack, p))) {
+    return o->head.stack;
+  }
+  if (stack_contains(&o->own, p)) {
+    return &o->own;
+  }
+  for (struct list_node *n = h->stacks.next; n != &h->stacks; n = n->next) {
+    struct alm_stack *s = LIST_ELEMENT(n, struct alm_stack, link);
+    if (stack_contains(s, p)) {
+      return s;
+    }
+  }
+  return NULL;
+}
+
+static void roots_visit_words(struct marker *m, uintptr_t from, uintptr_t end) {
+  from = align_up(from, sizeof(uintptr_t));
+  mark_range(m, (const void *)from, end - from);
+}
+
+/* A stack that nobody runs on. */
+static void roots_visit_suspended(struct marker *m, struct alm_stack *s,
+                                  struct misuse *bad) {
+  uintptr_t p = (uintptr_t)s->head.pointer;
+  if (p != s->high && !stack_contains(s, p)) {
+    *bad = (struct misuse){ALM_MISUSE_STACK, (void *)p, s->low,
+                           s->high - s->low, 0};
+    return;
+  }
+  roots_visit_words(m, p, s->high);
+  mark_range(m, s->registers, sizeof s->registers);
+}
+
+static void roots_visit_mutator(struct alm_heap *h, struct marker *m,
+                                struct alm_mutator *o, struct misuse *bad) {
+  struct alm_stack *s = roots_stack_of(h, o);
+  mark_range(m, o->saved.registers, sizeof o->saved.registers);
+  mark_range(m, o->saved.frame, o->saved.nframe * sizeof o->saved.frame[0]);
+  if (s == NULL) {
+    *bad = (struct misuse){ALM_MISUSE_STACK, (void *)o->saved.pointer, 0, 0, 0};
+    return;
+  }
+  s->is_running = true;
+  roots_visit_words(m, o->saved.pointer, s->high);
+  if (s != &o->own) {
+    roots_visit_suspended(m, &o->own, bad);
+  }
+}
+
+static void roots_visit_stacks(struct alm_heap *h, struct marker *m,
+                               struct misuse *bad) {
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    roots_visit_mutator(h, m, LIST_ELEMENT(n, struct alm_mutator, link), bad);
+  }
+  for (struct list_node *n = h->stacks.next; n != &h->stacks; n = n->next) {
+    struct alm_stack *s = LIST_ELEMENT(n, struct alm_stack, link);
+    if (!s->is_running) {
+      roots_visit_suspended(m, s, bad);
+    }
+    s->is_running = false;
+  }
+}
+
+void roots_visit(struct alm_heap *h, struct marker *m, struct misuse *bad) {
   lock_acquire(&h->lock); /* threads outside the heap may change roots now */
+  roots_visit_stacks(h, m, bad);
   for (struct list_node *n = h->roots.next; n != &h->roots; n = n->next) {
     struct root *r = LIST_ELEMENT(n, struct root, link);
     if (r->trace == NULL) {
@@ -119,6 +226,11 @@ void roots_drop(struct alm_heap *h) {
     struct root *r = LIST_ELEMENT(h->roots.next, struct root, link);
     list_remove(&r->link);
     meta_return(&roots_pool, r);
+  }
+  while (!list_is_empty(&h->stacks)) {
+    struct alm_stack *s = LIST_ELEMENT(h->stacks.next, struct alm_stack, link);
+    list_remove(&s->link);
+    meta_return(&roots_stack_pool, s);
   }
   while (!list_is_empty(&h->handle_blocks)) {
     struct handle_block *b =

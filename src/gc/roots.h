@@ -1,6 +1,7 @@
-/* gc/roots.h -- where marking starts, apart from stacks.
+/* gc/roots.h -- where marking starts.
  *
- * WHAT    Registered ranges, root callbacks, handles.
+ * WHAT    Stacks of threads and coroutines, registered ranges, root callbacks,
+ *         handles.
  * HOW     Handles are words in blocks of 127, taken from a free list through
  *         the words themselves: a free one holds the next free one's address
  *         with bit 0 set, which is no object.
@@ -10,6 +11,7 @@
 #define ALM_GC_ROOTS_H
 
 #include "heap.h"
+#include "mem/misuse.h"
 
 struct alm_handle {
   uintptr_t word; /* an object, or 1 + the next free handle; relaxed */
@@ -26,9 +28,15 @@ ALM_INTERNAL struct alm_handle *roots_take_handle(struct alm_heap *h,
                                                   void *object);
 ALM_INTERNAL void roots_return_handle(struct alm_heap *h,
                                       struct alm_handle *handle);
+ALM_INTERNAL struct alm_stack *roots_add_stack(struct alm_heap *h,
+                                               const void *low, size_t bytes);
+/* False: a thread runs on it. */
+ALM_INTERNAL bool roots_remove_stack(struct alm_heap *h, struct alm_stack *s);
 
-/* Report all of them to the marker. World stopped. */
-ALM_INTERNAL void roots_visit(struct alm_heap *h, struct marker *m);
+/* Report all of them to the marker. World stopped. *bad: a stack without a
+ * sensible pointer, which could not be visited. */
+ALM_INTERNAL void roots_visit(struct alm_heap *h, struct marker *m,
+                              struct misuse *bad);
 /* The heap is destroyed. */
 ALM_INTERNAL void roots_drop(struct alm_heap *h);
 

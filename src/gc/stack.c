@@ -5,7 +5,7 @@
 
 #include <pthread.h>
 
-bool stack_find(struct stack *s) {
+bool stack_find(struct alm_stack *s) {
   pthread_attr_t attr;
   void *low;
   size_t bytes;
@@ -16,12 +16,13 @@ bool stack_find(struct stack *s) {
   pthread_attr_destroy(&attr);
   s->low = (uintptr_t)low;
   s->high = (uintptr_t)low + bytes;
+  s->head.pointer = (void *)s->high;
   return ok;
 }
 
 /* Reads frames that are not its own, red zones and all. */
 __attribute__((noinline, no_sanitize("address", "thread"))) void
-stack_copy_frame(struct stack *s, const void *top) {
+stack_copy_frame(struct stack_state *s, const void *top) {
   const uintptr_t *from = (const uintptr_t *)s->pointer;
   size_t n = ((uintptr_t)top - s->pointer) / sizeof *from;
   CHECK(n <= STACK_FRAME_WORDS);

@@ -26,6 +26,9 @@ enum { LEASES_BYTES = LAYOUT_COUNT * sizeof(struct lease) };
 static ALM_TLS struct alm_mutator *world_mutators; /* of this thread */
 static ALM_TLS unsigned world_callbacks;           /* depth          */
 
+/* Between two signals to a thread that has not stopped; doubled each time. */
+enum { SIGNAL_AGAIN_NS_MIN = 200000, SIGNAL_AGAIN_NS_MAX = 20000000 };
+
 enum { KEY_NONE, KEY_BUSY, KEY_READY };
 static struct {
   uint32_t state; /* release by who made it; acquire */
@@ -127,10 +130,12 @@ static void world_rest(struct alm_mutator *m) {
 /* While a thread sleeps for one heap, the collectors of its other heaps must
  * not wait for it. Inlined, because the frame that the stacks are saved in
  * has to live until world_resume. */
-ALM_INLINE void world_others_rest(const struct alm_mutator *m) {
+ALM_INLINE void world_others_rest(const struct alm_mutator *m,
+                                  bool in_handler) {
   for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
-    if (o != m && o->state == MUTATOR_RUNNING) {
-      stack_save(&o->stack);
+    if (o != m && o->state == MUTATOR_RUNNING &&
+        (!in_handler || o->heap->stop_signal != 0)) {
+      stack_save(&o->saved);
       world_rest(o);
     }
   }
@@ -138,7 +143,7 @@ ALM_INLINE void world_others_rest(const struct alm_mutator *m) {
 
 /* Let every resting mutator of this thread run; or none, and the heap that
  * wants to stop. */
-static struct alm_heap *world_resume_try(void) {
+static struct alm_heap *world_resume_try(bool in_handler) {
   struct alm_heap *stopping = NULL;
   for (struct alm_mutator *o = world_mutators; o && !stopping;
        o = o->next_of_thread) {
@@ -157,7 +162,8 @@ static struct alm_heap *world_resume_try(void) {
   }
   for (struct alm_mutator *o = world_mutators; stopping && o;
        o = o->next_of_thread) {
-    if (o->state == MUTATOR_RUNNING) {
+    if (o->state == MUTATOR_RUNNING &&
+        (!in_handler || o->heap->stop_signal != 0)) {
       world_rest(o); /* with the stack saved as before */
     }
   }
@@ -166,16 +172,16 @@ static struct alm_heap *world_resume_try(void) {
 
 /* Wait until all of the thread's resting mutators may run. None of its
  * mutators runs when this is called, so nobody waits for it meanwhile. */
-static void world_resume(void) {
+static void world_resume(bool in_handler) {
   struct alm_heap *h;
-  while ((h = world_resume_try()) != NULL) {
+  while ((h = world_resume_try(in_handler)) != NULL) {
     while (atomic_load_relaxed(&h->stop_wanted) != 0) {
       os_futex_wait(&h->stop_wanted, 1, 0);
     }
   }
   for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
     if (o->state == MUTATOR_RUNNING) {
-      o->stack.nframe = 0;
+      o->saved.nframe = 0;
     }
   }
 }
@@ -195,30 +201,39 @@ static void world_insert(struct alm_heap *h, struct alm_mutator *m) {
 }
 
 enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
-  struct stack stack;
-  memset(&stack, 0, sizeof stack);
+  struct alm_stack own;
+  memset(&own, 0, sizeof own);
   for (struct alm_mutator *m = world_mutators; m; m = m->next_of_thread) {
     if (m->heap == h) {
       return ALM_EBUSY;
     }
   }
-  struct alm_mutator *m = stack_find(&stack) ? world_take_record() : NULL;
+  struct alm_mutator *m = stack_find(&own) ? world_take_record() : NULL;
   if (m == NULL) {
     return ALM_ENOMEM;
   }
   world_watch_thread();
+  if (h->stop_signal != 0) {
+    os_signal_unblock(h->stop_signal);
+  }
+  lock_section_begin();
   m->heap = h;
+  m->thread_id = os_thread_id();
+  m->is_signalled = false;
   m->thread = world_thread();
   m->head.stop_wanted = 0;
   m->layouts_used = 0;
   m->refills = 0;
-  m->stack = stack;
+  m->own = own;
+  m->own.heap = h;
+  m->head.stack = &m->own;
   m->next_of_thread = world_mutators;
-  world_others_rest(m);
-  stack_save(&m->stack);
+  world_others_rest(m, false);
+  stack_save(&m->saved);
   world_insert(h, m);
   world_mutators = m;
-  world_resume();
+  world_resume(false);
+  lock_section_end();
   *out = m;
   return ALM_OK;
 }
@@ -231,8 +246,16 @@ static void world_unlink_own(struct alm_mutator *m) {
   *at = m->next_of_thread;
 }
 
+/* A system call's return is where a signal that was sent arrives. */
+static void world_await_signal(bool is_signalled) {
+  if (is_signalled) {
+    os_yield();
+  }
+}
+
 void world_detach(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
+  lock_section_begin();
   if (m->state == MUTATOR_BLOCKED) {
     world_blocked_end(m);
   }
@@ -242,9 +265,12 @@ void world_detach(struct alm_mutator *m) {
   m->state = MUTATOR_DETACHED;
   h->stats.mutators--;
   world_rest_locked(h);
+  bool is_signalled = m->is_signalled;
   lock_release(&h->lock);
+  world_await_signal(is_signalled);
   world_unlink_own(m);
   world_return_record(m);
+  lock_section_end();
 }
 
 static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
@@ -255,11 +281,11 @@ static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
   }
 }
 
-bool world_stop(struct alm_mutator *m) {
+bool world_claim(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
   for (struct alm_mutator *o = world_mutators; o; o = o->next_of_thread) {
     if (o != m && o->state == MUTATOR_RUNNING) {
-      o->stack = m->stack; /* the caller's frame lives until world_start */
+      o->saved = m->saved; /* the caller's frame lives until world_start */
       world_rest(o);
     }
   }
@@ -268,20 +294,44 @@ bool world_stop(struct alm_mutator *m) {
     m->state = MUTATOR_RESTING;
     world_rest_locked(h);
     lock_release(&h->lock);
-    world_resume();
+    world_resume(false);
     return false;
   }
   h->is_collecting = true;
+  lock_release(&h->lock);
+  return true;
+}
+
+static void world_signal_locked(struct alm_heap *h) {
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
+    if (m->state == MUTATOR_RUNNING) {
+      m->is_signalled = true;
+      os_thread_signal(m->thread_id, h->stop_signal);
+    }
+  }
+}
+
+void world_stop(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  uint64_t patience_ns = 0, again_ns = 0;
+  lock_acquire(&h->lock);
   world_want_stop_locked(h, 1);
+  m->state = MUTATOR_RESTING;
   world_rest_locked(h);
   while (h->nrunning != 0) {
     uint32_t n = h->nrunning;
+    if (h->stop_signal != 0 && os_now_ns() >= again_ns) {
+      world_signal_locked(h);
+      patience_ns = patience_ns == 0 ? SIGNAL_AGAIN_NS_MIN : patience_ns * 2;
+      patience_ns = min_size(patience_ns, SIGNAL_AGAIN_NS_MAX);
+      again_ns = os_now_ns() + patience_ns;
+    }
     lock_release(&h->lock);
-    os_futex_wait(&h->nrunning, n, 0);
+    os_futex_wait(&h->nrunning, n, patience_ns);
     lock_acquire(&h->lock);
   }
   lock_release(&h->lock);
-  return true;
 }
 
 void world_start(struct alm_mutator *m) {
@@ -289,38 +339,70 @@ void world_start(struct alm_mutator *m) {
   lock_acquire(&h->lock);
   h->is_collecting = false;
   world_want_stop_locked(h, 0);
-  m->state = MUTATOR_RESTING; /* as nrunning has it since world_stop */
   lock_release(&h->lock);
   os_futex_wake(&h->stop_wanted, UINT32_MAX >> 1);
-  world_resume();
+  world_resume(false);
+}
+
+/* Inlined as world_others_rest is. */
+ALM_INLINE void world_sleep(struct alm_mutator *m, bool in_handler) {
+  world_others_rest(m, in_handler);
+  stack_save(&m->saved);
+  world_rest(m);
+  world_resume(in_handler);
 }
 
 void world_safepoint(struct alm_mutator *m) {
-  if (atomic_load_relaxed(&m->heap->stop_wanted) == 0) {
-    return;
+  lock_section_begin();
+  if (atomic_load_relaxed(&m->heap->stop_wanted) != 0) {
+    world_sleep(m, false);
   }
-  world_others_rest(m);
-  stack_save(&m->stack);
-  world_rest(m);
-  world_resume();
+  lock_section_end();
+}
+
+/* In any thread, anywhere. */
+static void world_signal_handler(int signal) {
+  if (lock_nesting != 0) {
+    return; /* at the end of its section, or with the next signal */
+  }
+  for (struct alm_mutator *m = world_mutators; m; m = m->next_of_thread) {
+    if (m->state == MUTATOR_RUNNING && m->heap->stop_signal == signal &&
+        atomic_load_relaxed(&m->heap->stop_wanted) != 0) {
+      lock_section_begin();
+      world_sleep(m, true);
+      lock_section_end();
+      return;
+    }
+  }
+}
+
+bool world_use_signal(int signal) {
+  return os_signal_claim(signal, world_signal_handler);
 }
 
 void world_blocked_begin(struct alm_mutator *m, const void *top) {
   struct alm_heap *h = m->heap;
-  stack_save(&m->stack);
-  stack_copy_frame(&m->stack, top);
+  lock_section_begin();
+  stack_save(&m->saved);
+  stack_copy_frame(&m->saved, top);
   lock_acquire(&h->lock);
   m->state = MUTATOR_BLOCKED;
   world_rest_locked(h);
+  bool is_signalled = m->is_signalled;
+  m->is_signalled = false;
   lock_release(&h->lock);
+  world_await_signal(is_signalled);
+  lock_section_end();
 }
 
 void world_blocked_end(struct alm_mutator *m) {
-  world_others_rest(m);
+  lock_section_begin();
+  world_others_rest(m, false);
   lock_acquire(&m->heap->lock);
   m->state = MUTATOR_RESTING; /* its stack stays saved as it was */
   lock_release(&m->heap->lock);
-  world_resume();
+  world_resume(false);
+  lock_section_end();
 }
 
 /* ---- fork ------------------------------------------------------------------ */
@@ -398,6 +480,7 @@ static void world_forget_others(struct alm_heap *h) {
       continue;
     }
     h->stats.mutators++;
+    m->thread_id = os_thread_id();
     h->nrunning += m->state == MUTATOR_RUNNING;
     for (unsigned i = 0; i < m->layouts_used; i++) {
       if (m->leases[i].span != NULL) {

@@ -7,6 +7,12 @@
  *         which safepoints poll) and sleeps until nobody runs; the others
  *         save registers and stack pointer and sleep until stop_wanted is 0.
  *         A mutator between alm_blocked_begin and end counts as stopped.
+ *         In an uncooperative heap mutators that run are sent a signal, whose
+ *         handler is a safepoint. It returns at once while the thread is in a
+ *         section of lock.h; then the thread stops at the section's end, or at
+ *         one of the next signals: they are repeated until it has stopped. A
+ *         thread that leaves the running state makes sure that no signal of
+ *         ours is still on its way to it.
  *
  *              attach            stop (at a safepoint), blocked_begin
  *     (none) ---------> running -----------------------------> not counted
@@ -17,10 +23,12 @@
  *
  *         A thread that sleeps for one heap rests in all of its heaps, and
  *         runs again in all of them at once, when none wants to stop: so no
- *         two collectors wait for each other's threads.
+ *         two collectors wait for each other's threads. One that sleeps in a
+ *         signal handler rests in its uncooperative heaps only: a cooperative
+ *         one's collector waits until that sleep is over.
  * INVARIANTS
  *   [world.1] While the world is stopped no mutator of the heap runs but the
- *             collector's, and each one's `stack` is saved.
+ *             collector's, and each one's state is saved.
  *   [world.2] Only its own thread changes a mutator's state.
  * LOCKS   RANK_HEAP guards states and counts; stop_wanted and nrunning are
  *         futex words, written under it.
@@ -32,6 +40,9 @@
 #define ALM_GC_WORLD_H
 
 #include "heap.h"
+
+/* Handle the heap's signal. False: it is not to be had. */
+ALM_INTERNAL bool world_use_signal(int signal);
 
 /* See alm_mutator_attach. */
 ALM_INTERNAL enum alm_err world_attach(struct alm_heap *h,
@@ -46,14 +57,29 @@ ALM_INTERNAL bool world_in_callback(void);
 ALM_INTERNAL void world_callback_begin(void);
 ALM_INTERNAL void world_callback_end(void);
 
-/* Stop every other mutator. The caller has saved its stack in a frame that
+/* Become the heap's collector. The caller has saved its stack in a frame that
  * lives until world_start. False: another thread was collecting; it has
- * finished and nobody is stopped. */
-ALM_INTERNAL bool world_stop(struct alm_mutator *m);
+ * finished, or has not stopped the world yet. */
+ALM_INTERNAL bool world_claim(struct alm_mutator *m);
+/* After that: stop every other mutator. */
+ALM_INTERNAL void world_stop(struct alm_mutator *m);
 ALM_INTERNAL void world_start(struct alm_mutator *m);
 
 /* The slow half of a safepoint: wait until the world runs. */
 ALM_INTERNAL void world_safepoint(struct alm_mutator *m);
+
+/* Around what a signal must not interrupt, see lock.h. */
+ALM_INLINE void world_enter(void) {
+  lock_section_begin();
+}
+/* The run of an uncooperative heap's mutator stays as it is. */
+ALM_INLINE void world_leave(struct alm_mutator *m) {
+  if (unlikely(atomic_load_relaxed(&m->head.stop_wanted) != 0) &&
+      m->heap->stop_signal != 0) {
+    world_safepoint(m);
+  }
+  lock_section_end();
+}
 /* `top`: the end of the frame that the thread is about to leave. */
 ALM_INTERNAL void world_blocked_begin(struct alm_mutator *m, const void *top);
 ALM_INTERNAL void world_blocked_end(struct alm_mutator *m);

@@ -49,6 +49,18 @@ void misuse_report(const char *call, const struct misuse *m) {
   case ALM_MISUSE_CALLBACK:
     diag_format(rest, room, "not allowed in a callback of a collection");
     break;
+  case ALM_MISUSE_STACK:
+    if (m->object_bytes == 0) {
+      diag_format(rest, room, "stack pointer of a thread is in no known stack");
+    } else {
+      diag_format(rest, room,
+                  "saved stack pointer is outside of its %zu-byte stack at %p",
+                  m->object_bytes, object);
+    }
+    break;
+  case ALM_MISUSE_HEAP:
+    diag_format(rest, room, "belongs to another heap");
+    break;
   }
   alm_misuse_handler handler = atomic_load_relaxed(&misuse_handler);
   if (handler == NULL) {

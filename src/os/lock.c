@@ -1,7 +1,6 @@
 /* os/lock.c -- see lock.h. */
 #include "lock.h"
 
-#include "base/atomic.h"
 #include "base/diag.h"
 #include "os.h"
 
@@ -19,6 +18,8 @@ static ALM_TLS struct {
   unsigned count;
   unsigned untracked; /* acquired while `held` was full */
 } lock_thread;
+
+ALM_TLS unsigned lock_nesting;
 
 static void lock_note_acquired(const struct lock *l) {
   if (!ALM_DEBUG) {
@@ -80,6 +81,7 @@ static void lock_acquire_slow(struct lock *l) {
 
 void lock_acquire(struct lock *l) {
   uint32_t expected = FREE;
+  lock_section_begin();
   lock_check_order(l);
   if (unlikely(!atomic_cas_acquire(&l->state, &expected, HELD))) {
     lock_acquire_slow(l);
@@ -89,7 +91,9 @@ void lock_acquire(struct lock *l) {
 
 bool lock_try(struct lock *l) {
   uint32_t expected = FREE;
+  lock_section_begin();
   if (!atomic_cas_acquire(&l->state, &expected, HELD)) {
+    lock_section_end();
     return false;
   }
   lock_note_acquired(l);
@@ -101,11 +105,13 @@ void lock_release(struct lock *l) {
   if (unlikely(atomic_exchange_release(&l->state, FREE) == HELD_WAITED)) {
     os_futex_wake(&l->state, 1);
   }
+  lock_section_end();
 }
 
 void lock_reset_after_fork(struct lock *l) {
   lock_note_released(l);
   atomic_store_relaxed(&l->state, FREE);
+  lock_section_end();
 }
 
 void lock_assert_held(const struct lock *l) {

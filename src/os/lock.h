@@ -4,6 +4,10 @@
  *         locks in the order of enum lock_rank, and hold-checks work.
  * HOW     0 free, 1 held, 2 held and somebody sleeps. Acquire spins a
  *         little, then sleeps; the owner of state 2 wakes one on release.
+ *         A thread that is stopped in a signal handler must hold no lock and
+ *         be amid no change that others rely on. So each thread counts the
+ *         locks it holds or waits for and the *sections* it is in; a handler
+ *         of the same thread reads the count.
  * ORDER   acquire: CAS or exchange with acquire; release: exchange with
  *         release. They pair with each other, nothing else reads the word.
  * SOURCE  The three-state mutex of U. Drepper, "Futexes are tricky", 2011.
@@ -11,7 +15,7 @@
 #ifndef ALM_OS_LOCK_H
 #define ALM_OS_LOCK_H
 
-#include "base/base.h"
+#include "base/atomic.h"
 
 /* Acquire only upwards. Centrals share a rank and are taken by class. */
 enum lock_rank {
@@ -38,6 +42,19 @@ struct lock {
 
 #define LOCK_INIT(rank)                                                        \
   { 0, rank, 0 }
+
+/* Locks and sections of the thread; its own handlers read it. */
+ALM_INTERNAL_DATA ALM_TLS unsigned lock_nesting;
+
+/* Between the two the thread does not stop in a signal handler. They nest. */
+ALM_INLINE void lock_section_begin(void) {
+  atomic_store_relaxed(&lock_nesting, lock_nesting + 1);
+  atomic_signal_order();
+}
+ALM_INLINE void lock_section_end(void) {
+  atomic_signal_order();
+  atomic_store_relaxed(&lock_nesting, lock_nesting - 1);
+}
 
 ALM_INTERNAL void lock_acquire(struct lock *l);
 /* True: acquired. Never waits. */

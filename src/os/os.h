@@ -98,6 +98,17 @@ ALM_INTERNAL unsigned os_parent_pid(void);
 ALM_INTERNAL void os_yield(void);
 ALM_INTERNAL unsigned os_cpus(void); /* that this process may use, >= 1 */
 
+/* The calling thread, as os_thread_signal knows it; another in a child. */
+ALM_INTERNAL uint32_t os_thread_id(void);
+/* The thread must exist. */
+ALM_INTERNAL void os_thread_signal(uint32_t id, int signal);
+/* Run the handler, all other signals blocked, when a thread gets the signal;
+ * system calls are restarted. False: no such signal, or the program has a
+ * handler of its own for it. May be repeated. */
+ALM_INTERNAL bool os_signal_claim(int signal, void (*handler)(int signal));
+/* Let the calling thread get the signal, if it had been blocked. */
+ALM_INTERNAL void os_signal_unblock(int signal);
+
 struct os_usage {
   uint64_t user_ns;
   uint64_t system_ns;

@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -227,6 +229,35 @@ unsigned os_cpus(void) {
   int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   errno = saved;
   return n > 0 ? (unsigned)n : 1;
+}
+
+uint32_t os_thread_id(void) {
+  return (uint32_t)syscall(SYS_gettid);
+}
+
+void os_thread_signal(uint32_t id, int signal) {
+  int saved = errno;
+  (void)syscall(SYS_tgkill, getpid(), id, signal);
+  errno = saved;
+}
+
+bool os_signal_claim(int signal, void (*handler)(int signal)) {
+  int saved = errno;
+  struct sigaction old, new = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigfillset(&new.sa_mask);
+  bool ok = sigaction(signal, NULL, &old) == 0 &&
+            (old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN ||
+             old.sa_handler == handler) &&
+            sigaction(signal, &new, NULL) == 0;
+  errno = saved;
+  return ok;
+}
+
+void os_signal_unblock(int signal) {
+  sigset_t one;
+  sigemptyset(&one);
+  sigaddset(&one, signal);
+  (void)pthread_sigmask(SIG_UNBLOCK, &one, NULL);
 }
 
 static uint64_t linux_timeval_ns(struct timeval t) {

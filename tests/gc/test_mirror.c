@@ -341,7 +341,7 @@ static void run_with(struct alm_heap_options options, unsigned threads,
                      size_t operations) {
   uint64_t seed = seed_take();
   memset(&g, 0, sizeof g);
-  REQUIRE(alm_heap_create(&options, &g.heap) == ALM_OK);
+  REQUIRE(heap_under_test(&options, &g.heap) == ALM_OK);
   make_types();
   g.base_only = options.base_pointers_only;
   for (unsigned i = 0; i < threads; i++) {

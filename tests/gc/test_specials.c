@@ -26,7 +26,7 @@ static void begin(void) {
   static const uint64_t mask = 3;
   struct alm_heap_options options = {.check = 1, .markers = 1};
   struct alm_type_info info = {"pair", sizeof(struct pair), &mask, 2, NULL};
-  REQUIRE(alm_heap_create(&options, &t.heap) == ALM_OK);
+  REQUIRE(heap_under_test(&options, &t.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(t.heap, &t.m) == ALM_OK);
   REQUIRE(alm_type_create(t.heap, &info, &t.pair) == ALM_OK);
   handle = alm_handle_create(t.m, NULL);

@@ -31,7 +31,7 @@ static struct world make_world(const struct alm_heap_options *options) {
   struct world w;
   struct alm_type_info info = {"cell", sizeof(struct cell), &cell_mask, 2,
                                NULL};
-  REQUIRE(alm_heap_create(options, &w.heap) == ALM_OK);
+  REQUIRE(heap_under_test(options, &w.heap) == ALM_OK);
   REQUIRE(alm_type_create(w.heap, &info, &w.cell) == ALM_OK);
   return w;
 }
@@ -481,7 +481,7 @@ static void *create_until_stopped(void *arg) {
   REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
   while (!atomic_load(&stop)) {
     struct alm_heap *h;
-    REQUIRE(alm_heap_create(NULL, &h) == ALM_OK);
+    REQUIRE(heap_under_test(NULL, &h) == ALM_OK);
     REQUIRE(alm_mutator_attach(h, &other) == ALM_OK);
     REQUIRE(alm_new_bytes(other, ALM_NOSCAN, 100) != NULL);
     alm_mutator_detach(other);
