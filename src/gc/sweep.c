@@ -37,7 +37,7 @@ static void sweep_span(struct collected *c, uint32_t gen) {
   unsigned nfree = 0;
   for (unsigned i = 0; i < span_nwords(s); i++) {
     uint64_t bits = sweep_free_word(c, i * 64);
-    sweep_fill(c, i * 64, bits & ~s->free_bits[i]);
+    sweep_fill(c, i * 64, bits & ~atomic_load_relaxed(&s->free_bits[i]));
     /* relaxed: found by way of a pointer, which cannot be to a free slot */
     atomic_store_relaxed(&s->free_bits[i], bits);
     nfree += bits_count(bits);
@@ -207,7 +207,8 @@ void sweep_disown_locked(struct alm_heap *h) {
   h->sweep_layout = 0;
 }
 
-/* The slot's bit, in a span that may be anyone's. */
+/* The slot's bit, in a span that may be anyone's. If it is being swept right
+ * now the bit may be lost; then the next cycle frees the slot. */
 static void sweep_free_slot(struct alm_heap *h, const struct found *f) {
   struct collected *c = f->c;
   struct span *s = &c->span;

@@ -352,6 +352,34 @@ static void use_of_another_threads_mutator_is_reported(void **state) {
   }
 }
 
+static void use_type_of_another_heap(void *how) {
+  struct alm_heap *other;
+  const struct alm_type *foreign;
+  struct alm_type_info info = {.name = "foreign", .bytes = 48};
+  begin(NULL);
+  REQUIRE(alm_heap_create(NULL, &other) == ALM_OK);
+  REQUIRE(alm_type_create(other, &info, &foreign) == ALM_OK);
+  switch ((intptr_t)how) {
+  case 0:
+    (void)alm_new(t.m, foreign);
+    break;
+  case 1:
+    (void)alm_new_inline(t.m, foreign);
+    break;
+  default:
+    (void)alm_new_array(t.m, foreign, 3);
+  }
+}
+
+static void use_of_a_type_of_another_heap_is_reported(void **state) {
+  (void)state;
+  static const char *const names[] = {"alm_new(", "alm_new(", "alm_new_array("};
+  for (intptr_t i = 0; i < 3; i++) {
+    require_report(use_type_of_another_heap, (void *)i, names[i],
+                   "belongs to another heap");
+  }
+}
+
 static void free_collected(void *how) {
   begin(NULL);
   char *p = how ? alm_new_bytes(t.m, ALM_NOSCAN, 1 << 20) : (char *)cell();
@@ -584,6 +612,7 @@ int main(void) {
       cmocka_unit_test(an_object_is_deleted_once_at_any_time),
       cmocka_unit_test(use_of_a_detached_mutator_is_reported),
       cmocka_unit_test(use_of_another_threads_mutator_is_reported),
+      cmocka_unit_test(use_of_a_type_of_another_heap_is_reported),
       cmocka_unit_test(free_of_a_collected_object_is_reported),
       cmocka_unit_test(allocation_in_a_trace_function_is_reported),
       cmocka_unit_test(a_collection_in_a_trace_function_is_refused),

@@ -36,6 +36,7 @@ static struct {
 } t;
 
 static void begin(struct alm_heap_options options) {
+  (void)seed_take(); /* before there are threads */
   static const uint64_t mask = 1;
   struct alm_type_info info = {"cell", sizeof(struct cell), &mask, 1, NULL};
   REQUIRE(heap_under_test(&options, &t.heap) == ALM_OK);
