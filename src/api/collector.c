@@ -93,7 +93,7 @@ static void collector_before_refill(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
   uint64_t every = h->options.collect_every;
   m->refills++;
-  if (atomic_load_relaxed(&m->head.stop_wanted) != 0) {
+  if (world_is_wanted(m)) {
     world_safepoint(m);
   }
   if (cycle_is_due(h) || (every != 0 && m->refills % every == 0)) {

@@ -35,6 +35,22 @@ static struct {
   pthread_key_t key;
 } world_key;
 
+/* While a thread wants to fork no collection begins, and who comes to a slow
+ * path waits, so that the thread's own wait ends. Who sleeps in a handler may
+ * hold locks of the C library that fork takes after ours: that one does not
+ * wait, and fork waits until it has left the handler. */
+static struct {
+  uint32_t wanted;    /* futex; relaxed: only a hint to wait              */
+  uint32_t nhandling; /* raised before the thread rests, so its heap's lock
+                         orders that; lowered with release; acquire: fork  */
+} world_forks;
+static ALM_TLS bool world_is_forking;
+
+static bool world_must_let_fork(void) {
+  return unlikely(atomic_load_relaxed(&world_forks.wanted) != 0) &&
+         !world_is_forking;
+}
+
 /* Any address that no other thread has at the same time. */
 static const void *world_thread(void) {
   return &world_mutators;
@@ -174,6 +190,12 @@ static struct alm_heap *world_resume_try(bool in_handler) {
  * mutators runs when this is called, so nobody waits for it meanwhile. */
 static void world_resume(bool in_handler) {
   struct alm_heap *h;
+  while (!in_handler && world_must_let_fork()) {
+    uint32_t wanted = atomic_load_relaxed(&world_forks.wanted);
+    if (wanted != 0) {
+      os_futex_wait(&world_forks.wanted, wanted, 0);
+    }
+  }
   while ((h = world_resume_try(in_handler)) != NULL) {
     while (atomic_load_relaxed(&h->stop_wanted) != 0) {
       os_futex_wait(&h->stop_wanted, 1, 0);
@@ -290,7 +312,7 @@ bool world_claim(struct alm_mutator *m) {
     }
   }
   lock_acquire(&h->lock);
-  if (h->is_collecting) {
+  if (h->is_collecting || world_must_let_fork()) {
     m->state = MUTATOR_RESTING;
     world_rest_locked(h);
     lock_release(&h->lock);
@@ -352,9 +374,15 @@ ALM_INLINE void world_sleep(struct alm_mutator *m, bool in_handler) {
   world_resume(in_handler);
 }
 
+bool world_is_wanted(const struct alm_mutator *m) {
+  return atomic_load_relaxed(&m->head.stop_wanted) != 0 ||
+         world_must_let_fork();
+}
+
 void world_safepoint(struct alm_mutator *m) {
   lock_section_begin();
-  if (atomic_load_relaxed(&m->heap->stop_wanted) != 0) {
+  if (atomic_load_relaxed(&m->heap->stop_wanted) != 0 ||
+      world_must_let_fork()) {
     world_sleep(m, false);
   }
   lock_section_end();
@@ -369,7 +397,9 @@ static void world_signal_handler(int signal) {
     if (m->state == MUTATOR_RUNNING && m->heap->stop_signal == signal &&
         atomic_load_relaxed(&m->heap->stop_wanted) != 0) {
       lock_section_begin();
+      (void)atomic_add_relaxed(&world_forks.nhandling, 1);
       world_sleep(m, true);
+      (void)atomic_add_release(&world_forks.nhandling, (uint32_t)-1);
       lock_section_end();
       return;
     }
@@ -429,7 +459,8 @@ static struct alm_heap *world_lock_all_try(void) {
   FOR_EACH_HEAP(h) {
     h->lock.subclass = order++;
     lock_acquire(&h->lock);
-    if (h->is_collecting || atomic_load_acquire(&h->nbusy) != 0) {
+    if (h->is_collecting || atomic_load_acquire(&h->nbusy) != 0 ||
+        atomic_load_acquire(&world_forks.nhandling) != 0) {
       busy = h;
       break;
     }
@@ -449,6 +480,8 @@ static struct alm_heap *world_lock_all_try(void) {
 /* Nothing is held while waiting: whoever is waited for may want to make a heap
  * or be in one that this thread has to stop for. */
 void world_fork_prepare(void) {
+  world_is_forking = true;
+  (void)atomic_add_relaxed(&world_forks.wanted, 1);
   for (;;) {
     heap_fork_prepare();
     struct alm_heap *busy = world_lock_all_try();
@@ -507,4 +540,11 @@ void world_fork_release(bool in_child) {
     }
   }
   heap_fork_release(in_child);
+  world_is_forking = false;
+  if (in_child) {
+    atomic_store_relaxed(&world_forks.wanted, 0);
+    atomic_store_relaxed(&world_forks.nhandling, 0);
+  } else if (atomic_add_relaxed(&world_forks.wanted, (uint32_t)-1) == 1) {
+    os_futex_wake(&world_forks.wanted, UINT32_MAX >> 1);
+  }
 }

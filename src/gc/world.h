@@ -84,6 +84,9 @@ ALM_INLINE void world_leave(struct alm_mutator *m) {
 ALM_INTERNAL void world_blocked_begin(struct alm_mutator *m, const void *top);
 ALM_INTERNAL void world_blocked_end(struct alm_mutator *m);
 
+/* Should the thread come to world_safepoint? Two loads. */
+ALM_INTERNAL bool world_is_wanted(const struct alm_mutator *m);
+
 /* Around fork: no collection is under way; in the child only the calling
  * thread's mutators are left. */
 ALM_INTERNAL void world_fork_prepare(void);
