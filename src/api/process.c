@@ -61,6 +61,7 @@ static void process_fork_prepare(void) {
   pageheap_fork_prepare();
   marks_fork_prepare();
   meta_fork_prepare();
+  record_fork_prepare();
 }
 
 static void process_fork_release(bool in_child) {
@@ -85,9 +86,10 @@ static void process_fork_parent(void) {
 }
 
 static void process_fork_child(void) {
+  record_reopen_in_child();
   process_fork_release(true);
   background_forget_in_child();
-  record_reopen_in_child();
+  record_restart_in_child();
 }
 
 STATIC_CHECK(SIZECLASS_COUNT == ALM_CLASS_COUNT);

@@ -13,6 +13,9 @@
 enum { IMAGES_MAX = 1000 };
 
 static struct alm_record *record; /* NULL: not recorded */
+/* As it was at the fork, for the child: parent's threads go on counting in the
+ * mapping. Written with all locks held. */
+static struct alm_record record_at_fork;
 
 static void record_read_command(char *text, size_t size) {
   size_t n = os_file_read("/proc/self/cmdline", text, size - 1);
@@ -91,18 +94,27 @@ void record_close(void) {
   record->state = ALM_RECORD_EXITED;
 }
 
+void record_fork_prepare(void) {
+  if (record != NULL) {
+    record_at_fork = *record;
+    memset(record_at_fork.magic, 0, sizeof record_at_fork.magic);
+  }
+}
+
 void record_reopen_in_child(void) {
   if (record == NULL) {
-    memstat_restart();
     return;
   }
-  struct alm_record inherited = *record;
-  memset(inherited.magic, 0, sizeof inherited.magic);
   enum os_file_failure why;
   bool ok = record_map(record, &why) != NULL ||
             os_file_unmap_to_private(record, sizeof *record);
   CHECK(ok); /* replacing a mapping takes no memory */
-  *record = inherited;
+  *record = record_at_fork;
+}
+
+void record_restart_in_child(void) {
   memstat_restart();
-  record_begin();
+  if (record != NULL) {
+    record_begin();
+  }
 }

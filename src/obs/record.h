@@ -18,7 +18,11 @@ ALM_INTERNAL void record_open(void);
 /* Write times and peak RSS down. */
 ALM_INTERNAL void record_update(void);
 ALM_INTERNAL void record_close(void);
-/* In a forked child: count on in a file of its own, from zero. */
+/* Before a fork, with all locks held. */
+ALM_INTERNAL void record_fork_prepare(void);
+/* In the child, before anything else is counted: in a file of its own. */
 ALM_INTERNAL void record_reopen_in_child(void);
+/* And when the allocator is whole again: from zero. */
+ALM_INTERNAL void record_restart_in_child(void);
 
 #endif

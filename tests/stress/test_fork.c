@@ -76,6 +76,26 @@ static void children_of_a_busy_process_can_allocate(void **state) {
   everything_must_be_back();
 }
 
+/* What a process counts lies in memory it shares with its record's readers,
+ * and for a moment with its children. */
+static void fork_with_a_record(void *arg) {
+  (void)arg;
+  end_ns = soak_end_ns(2500);
+  threads_run(5, fork_or_work);
+  REQUIRE(alm_check());
+}
+
+static void accounts_of_parent_and_child_are_apart(void **state) {
+  (void)state;
+  char folder[] = "records.XXXXXX", options[64], command[64];
+  seed = seed_take();
+  assert_non_null(mkdtemp(folder));
+  snprintf(options, sizeof options, "record=%s", folder);
+  child_must_pass(fork_with_a_record, NULL, options);
+  snprintf(command, sizeof command, "rm -r %s", folder);
+  assert_int_equal(system(command), 0);
+}
+
 /* A child that goes on as a threaded process of its own. */
 static void live_as_threaded_child(void) {
   support_in_child = true;
@@ -121,6 +141,7 @@ static void children_can_have_threads_again(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(accounts_of_parent_and_child_are_apart),
       cmocka_unit_test(children_of_a_busy_process_can_allocate),
       cmocka_unit_test(children_can_have_threads_again),
   };
