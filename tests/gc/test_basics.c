@@ -24,7 +24,7 @@ static const uint64_t pair_mask = 3;
 static void begin(const struct alm_heap_options *options) {
   struct alm_type_info info = {"pair", sizeof(struct pair), &pair_mask, 2,
                                NULL};
-  REQUIRE(alm_heap_create(options, &t.heap) == ALM_OK);
+  REQUIRE(heap_under_test(options, &t.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(t.heap, &t.m) == ALM_OK);
   REQUIRE(alm_type_create(t.heap, &info, &t.pair) == ALM_OK);
 }
@@ -382,8 +382,8 @@ static void wrong_arguments_are_refused(void) {
   struct alm_mutator *m;
   const struct alm_type *type;
   struct alm_heap_options bad = {.check = 3};
-  REQUIRE(alm_heap_create(&bad, &h) == ALM_EINVAL);
-  REQUIRE(alm_heap_create(NULL, NULL) == ALM_EINVAL);
+  REQUIRE(heap_under_test(&bad, &h) == ALM_EINVAL);
+  REQUIRE(heap_under_test(NULL, NULL) == ALM_EINVAL);
   begin(NULL);
   struct alm_type_info wide = {"wide", 16, &pair_mask, 3, NULL};
   REQUIRE(alm_type_create(t.heap, &wide, &type) == ALM_EINVAL);

@@ -1391,7 +1391,7 @@ static void game(unsigned nplayers, size_t operations,
   g.options = options;
   g.seed = seed_take() * 1000003 + games++;
   struct rng r = {g.seed};
-  REQUIRE(alm_heap_create(&options, &g.heap) == ALM_OK);
+  REQUIRE(heap_under_test(&options, &g.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(g.heap, &g.main) == ALM_OK);
   make_types(&g, &r);
   REQUIRE(alm_root_add(g.heap, g.shared, sizeof g.shared) == ALM_OK);

@@ -51,7 +51,7 @@ static void begin(const struct alm_heap_options *options) {
                                NULL};
   struct alm_type_info word = {"word", 8, &one, 1, NULL};
   struct alm_type_info traced = {"traced", 8, NULL, 0, trace_words};
-  REQUIRE(alm_heap_create(options, &t.heap) == ALM_OK);
+  REQUIRE(heap_under_test(options, &t.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(t.heap, &t.m) == ALM_OK);
   REQUIRE(alm_type_create(t.heap, &cell, &t.cell) == ALM_OK);
   REQUIRE(alm_type_create(t.heap, &ring, &t.ring) == ALM_OK);
@@ -143,8 +143,9 @@ static void cut_list(size_t n) {
 }
 
 static void a_list_of_millions_lives_and_goes(void) {
-  size_t n =
-      support_number("ALM_SOAK_SECONDS", 0) ? 100000000 : rounds(10000000);
+  size_t n = !ALM_DEBUG && support_number("ALM_SOAK_SECONDS", 0)
+                 ? 100000000
+                 : rounds(10000000);
   begin(NULL);
   deep(build_list, n);
   require_about(n);

@@ -36,7 +36,7 @@ static void begin(void) {
   struct alm_type_info info = {"cell", sizeof(struct cell), &mask, 2, NULL};
   memset(&t, 0, sizeof t);
   nlog = 0;
-  REQUIRE(alm_heap_create(&options, &t.heap) == ALM_OK);
+  REQUIRE(heap_under_test(&options, &t.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(t.heap, &t.m) == ALM_OK);
   REQUIRE(alm_type_create(t.heap, &info, &t.cell) == ALM_OK);
   for (size_t i = 0; i < SLOTS; i++) {

@@ -365,7 +365,7 @@ static void collect_with_a_wrong_pointer(void *unused) {
   begin((struct alm_heap_options){0});
   REQUIRE(alm_mutator_attach(t.heap, &m) == ALM_OK);
   REQUIRE(alm_stack_add(t.heap, memory, sizeof memory, &s) == ALM_OK);
-  head_of(s)->pointer = memory + sizeof memory + 8;
+  head_of(s)->pointer = (void *)((uintptr_t)memory + sizeof memory + 8);
   (void)alm_collect(m);
 }
 
