@@ -468,7 +468,8 @@ struct alm_record {
  * registers and stacks of attached threads (conservatively), in roots,
  * handles and in objects as their type says. An object stays as long as a
  * pointer to any byte of it is found; heaps made with base_pointers_only ask
- * inside typed and traced objects for pointers to the first byte. */
+ * inside typed and traced objects for pointers to the first byte, or so many
+ * bytes behind it as alm_displacement_add said. */
 struct alm_heap;
 struct alm_mutator;
 struct alm_type;
@@ -794,6 +795,23 @@ ALM_API enum alm_err alm_root_remove(struct alm_heap *heap, const void *start);
  */
 ALM_API enum alm_err alm_root_callback_add(struct alm_heap *heap,
                                            alm_root_trace trace, void *arg);
+
+/* alm_displacement_add -- let tagged or shifted pointers keep objects.
+ *
+ * Does     From now on a pointer to byte number `bytes` of an object (the
+ *          first is 0) keeps it as one to its first byte does, in heaps made
+ *          with base_pointers_only; the others accept every byte anyway. Call
+ *          it before an object is reachable in that way only. There is no way
+ *          back.
+ * Units    bytes
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: bytes is above 4,095.
+ * Threads  any
+ * Cost     an atomic or; while marking, a test for each such pointer.
+ * Since    0.1
+ * Source   libgc's GC_register_displacement.
+ */
+ALM_API enum alm_err alm_displacement_add(struct alm_heap *heap, size_t bytes);
 
 /* alm_handle_create -- keep an object alive from anywhere.
  *

@@ -274,6 +274,15 @@ enum alm_err alm_root_callback_add(struct alm_heap *heap, alm_root_trace trace,
   return roots_add_callback(heap, trace, arg) ? ALM_OK : ALM_ENOMEM;
 }
 
+enum alm_err alm_displacement_add(struct alm_heap *heap, size_t bytes) {
+  if (bytes >= DISPLACEMENTS) {
+    return ALM_EINVAL;
+  }
+  (void)atomic_or_relaxed(&heap->displacements[bytes / 64],
+                          (uint64_t)1 << (bytes % 64));
+  return ALM_OK;
+}
+
 struct alm_handle *alm_handle_create(struct alm_mutator *m, void *object) {
   return world_owns(m, "alm_handle_create") ? roots_take_handle(m->heap, object)
                                             : NULL;

@@ -85,6 +85,7 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   h->options.first_bytes = o->first_bytes ? o->first_bytes : FIRST_BYTES;
   h->limit_bytes = o->limit_bytes;
   h->goal = h->options.first_bytes;
+  h->displacements[0] = 1; /* the first byte */
   list_init(&h->mutators);
   list_init(&h->large);
   h->large_sweep = &h->large;

@@ -44,6 +44,9 @@ enum {
   LAYOUT_COUNT = 4096
 };
 
+/* How far behind an object's start a pointer can be registered to lie. */
+enum { DISPLACEMENTS = 4096 };
+
 enum { TYPE_WORDS_MAX = SMALL_BYTES_MAX / 8 / 64, TYPE_NAME_BYTES = 32 };
 
 /* Bytes before the object in an array's slot. */
@@ -153,6 +156,10 @@ struct alm_heap {
   struct alm_handle *free_handles; /* under the lock                        */
   struct special_table *specials;  /* under the lock                         */
   struct mark_team *team; /* see mark.h; of whoever collects                */
+  /* Bit i: a pointer to byte i keeps an object of a base_pointers_only heap.
+   * Only added to, by any thread, relaxed: who stores such a pointer has to
+   * stop, under the lock, before a marker finds it. */
+  uint64_t displacements[DISPLACEMENTS / 64];
 };
 
 /* Where an address lies. */
@@ -202,6 +209,15 @@ ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
 ALM_INLINE bool heap_find_start(const struct alm_heap *h, const void *p,
                                 struct found *f) {
   return heap_find(h, (uintptr_t)p, f) && found_object(f) == (uintptr_t)p;
+}
+
+/* May a pointer in a typed or traced object be so far from the object's first
+ * byte? Below it `bytes` is huge. */
+ALM_INLINE bool heap_is_displacement(const struct alm_heap *h,
+                                     uintptr_t bytes) {
+  return bytes < DISPLACEMENTS &&
+         ((atomic_load_relaxed(&h->displacements[bytes / 64]) >> (bytes % 64)) &
+          1);
 }
 
 /* See alm_heap_create; without the options' checks. NULL: no memory. */

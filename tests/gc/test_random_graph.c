@@ -35,6 +35,7 @@ enum {
   SHARED = 300, /* objects that all players may refer to                 */
   SHARED_BASE = 1 << 20,
   PLAYERS_MAX = 8,
+  DISPLACED = 40, /* multiples of it are registered displacements          */
   DEEP_BYTES = 32768,
 };
 static const uint32_t NONE = UINT32_MAX;
@@ -622,8 +623,10 @@ __attribute__((noinline)) static bool connect(struct player *p, uint32_t from,
   size_t bytes = to < SHARED_BASE ? p->nodes[to].bytes : 8, offset = 0;
   if (bytes > 0 && rng_below(&p->r, 4) == 0) {
     offset = rng_below(&p->r, bytes);
+    offset -= rng_below(&p->r, 2) ? offset % DISPLACED : 0;
   }
-  bool is_strong = offset == 0 || n->kind == KIND_CONSERVATIVE ||
+  bool is_registered = offset < 4096 && offset % DISPLACED == 0;
+  bool is_strong = is_registered || n->kind == KIND_CONSERVATIVE ||
                    !p->game->options.base_pointers_only;
   if (is_strong) {
     count_in(p, to, 1); /* first: the old edge may lead there too */
@@ -1393,6 +1396,9 @@ static void game(unsigned nplayers, size_t operations,
   struct rng r = {g.seed};
   REQUIRE(alm_heap_create(&options, &g.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(g.heap, &g.main) == ALM_OK);
+  for (size_t i = 0; i < 4096; i += DISPLACED) {
+    REQUIRE(alm_displacement_add(g.heap, i) == ALM_OK);
+  }
   make_types(&g, &r);
   REQUIRE(alm_root_add(g.heap, g.shared, sizeof g.shared) == ALM_OK);
   deep(make_shared, &g, SHARED);
