@@ -57,6 +57,9 @@ static void heap_init_layouts(struct alm_heap *h) {
     heap_init_layout(&h->layouts[LAYOUT_ARRAY + class], class, ALM_TYPED, NULL,
                      true);
   }
+  heap_init_layout(&h->layouts[LAYOUT_TINY], sizeclass_for(TINY_BLOCK_BYTES),
+                   ALM_NOSCAN, NULL, false);
+  h->layouts[LAYOUT_TINY].is_packed = true;
   h->nlayouts = LAYOUT_TYPES;
 }
 
@@ -327,6 +330,9 @@ bool heap_check_stopped(struct alm_heap *h) {
     bytes += c->span.npages << PAGE_SHIFT;
   }
   CHECK_EQ(bytes, h->span_bytes);
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    CHECK_EQ(LIST_ELEMENT(n, struct alm_mutator, link)->tiny_end, 0); /* .4 */
+  }
   return true;
 }
 

@@ -17,8 +17,8 @@
  *            are true; one less: its mark bits say what is alive.
  *   [heap.3] A swept span of which slots are free is owned by one mutator or
  *            in its layout's list `partial`, or in a sweeper's hands.
- *   [heap.4] While the world is stopped nobody owns a span and all runs are
- *            empty.                               checked: heap_check_stopped
+ *   [heap.4] While the world is stopped nobody owns a span, all runs are
+ *            empty, and no block is packed into.  checked: heap_check_stopped
  * LOCKS   RANK_HEAP, one per heap: lists, layouts, roots, specials, mutators.
  *         Held for list work, not while a span is swept, zeroed or taken from
  *         the page heap. Fields without a remark are constant.
@@ -35,12 +35,14 @@
 #include "os/lock.h"
 #include "stack.h"
 
-/* Layouts of bytes by class, of arrays by class, then one for each type. */
+/* Layouts of bytes by class, of arrays by class, of blocks that tiny objects
+ * share, then one for each type. */
 enum {
   LAYOUT_NOSCAN = 0,
   LAYOUT_CONSERVATIVE = LAYOUT_NOSCAN + SIZECLASS_COUNT,
   LAYOUT_ARRAY = LAYOUT_CONSERVATIVE + SIZECLASS_COUNT,
-  LAYOUT_TYPES = LAYOUT_ARRAY + SIZECLASS_COUNT,
+  LAYOUT_TINY = LAYOUT_ARRAY + SIZECLASS_COUNT,
+  LAYOUT_TYPES,
   LAYOUT_COUNT = 4096
 };
 
@@ -51,6 +53,10 @@ enum { TYPE_WORDS_MAX = SMALL_BYTES_MAX / 8 / 64, TYPE_NAME_BYTES = 32 };
 
 /* Bytes before the object in an array's slot. */
 enum { ARRAY_HEADER_BYTES = 8 };
+
+/* A slot of LAYOUT_TINY: Go's maxTinySize. In larger ones less room is left
+ * over, and one object keeps more neighbours. */
+enum { TINY_BLOCK_BYTES = 16 };
 
 struct alm_type {
   struct alm_type_head head;
@@ -74,6 +80,7 @@ struct layout {
   uint8_t class;
   uint8_t kind;    /* enum alm_kind; arrays: ALM_TYPED                      */
   bool has_header; /* ARRAY_HEADER_BYTES                                    */
+  bool is_packed;  /* a slot holds several objects                          */
 };
 
 /* A span of a collected heap. */
@@ -115,11 +122,17 @@ enum mutator_state {
 
 struct alm_mutator {
   struct alm_mutator_head head;
+  /* The block that tiny objects are packed into is free from here to there;
+   * equal: no block. Own thread, or whoever has stopped the world. A collection
+   * takes it away: what is left of it would be handed out without a mark. */
+  uintptr_t tiny_at;
+  uintptr_t tiny_end;
   struct lease *leases; /* LAYOUT_COUNT                                  */
   struct alm_heap *heap;
   const void *thread;    /* identity of the owner, see world_thread       */
   uint32_t state;        /* enum mutator_state; under the lock            */
   uint32_t layouts_used; /* indices below were ever used; own thread      */
+  bool is_packing;       /* not in heaps of base pointers; own thread     */
   uint64_t refills;      /* for collect_every; own thread                 */
   struct stack stack;    /* saved state is its own, read when stopped     */
   struct list_node link; /* in the heap; under the lock                   */
@@ -205,10 +218,17 @@ ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
   return !((word >> (f->index % 64)) & 1);
 }
 
-/* The same, and p is the object's first byte. */
-ALM_INLINE bool heap_find_start(const struct alm_heap *h, const void *p,
-                                struct found *f) {
-  return heap_find(h, (uintptr_t)p, f) && found_object(f) == (uintptr_t)p;
+/* The same, and p is the first byte of an object that has its slot for itself.
+ * ALM_EINVAL, ALM_EPACKED: it is not. */
+ALM_INLINE enum alm_err heap_find_start(const struct alm_heap *h, const void *p,
+                                        struct found *f) {
+  if (!heap_find(h, (uintptr_t)p, f)) {
+    return ALM_EINVAL;
+  }
+  if (f->c->layout != NULL && f->c->layout->is_packed) {
+    return ALM_EPACKED;
+  }
+  return found_object(f) == (uintptr_t)p ? ALM_OK : ALM_EINVAL;
 }
 
 /* May a pointer in a typed or traced object be so far from the object's first

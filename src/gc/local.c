@@ -103,6 +103,7 @@ static struct collected *local_unclaim(struct alm_mutator *m, unsigned index) {
 }
 
 void local_flush_stopped(struct alm_mutator *m) {
+  m->tiny_at = m->tiny_end = 0;
   for (unsigned i = 0; i < m->layouts_used; i++) {
     struct collected *c = local_unclaim(m, i);
     if (c != NULL) {
@@ -112,6 +113,7 @@ void local_flush_stopped(struct alm_mutator *m) {
 }
 
 void local_flush(struct alm_mutator *m) {
+  m->tiny_at = m->tiny_end = 0;
   for (unsigned i = 0; i < m->layouts_used; i++) {
     struct collected *c = local_unclaim(m, i);
     if (c != NULL) {

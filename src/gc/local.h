@@ -25,7 +25,7 @@ ALM_INTERNAL bool local_refill(struct alm_mutator *m, unsigned index);
 ALM_INTERNAL void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
                                    const struct alm_type *type, size_t bytes);
 
-/* Give back runs, claims and spans. The first with the world stopped, before
+/* Give back runs, claims, spans and the block of tiny objects. The first with the world stopped, before
  * everything is swept again; the second by the own thread. */
 ALM_INTERNAL void local_flush_stopped(struct alm_mutator *m);
 ALM_INTERNAL void local_flush(struct alm_mutator *m);

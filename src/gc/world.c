@@ -212,6 +212,7 @@ enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   m->head.stop_wanted = 0;
   m->layouts_used = 0;
   m->refills = 0;
+  m->is_packing = !h->options.base_pointers_only;
   m->stack = stack;
   m->next_of_thread = world_mutators;
   world_others_rest(m);
