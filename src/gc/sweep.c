@@ -37,9 +37,11 @@ static void sweep_span(struct collected *c, uint32_t gen) {
   unsigned nfree = 0;
   for (unsigned i = 0; i < span_nwords(s); i++) {
     uint64_t bits = sweep_free_word(c, i * 64);
-    sweep_fill(c, i * 64, bits & ~s->free_bits[i]);
-    /* relaxed: found by way of a pointer, which cannot be to a free slot */
-    atomic_store_relaxed(&s->free_bits[i], bits);
+    sweep_fill(c, i * 64, bits & ~atomic_load_relaxed(&s->free_bits[i]));
+    /* what was free before is without a mark, so this adds only; whoever
+     * deletes an object of the span meanwhile adds its own bit. Relaxed: found
+     * by way of a pointer, which cannot be to a free slot */
+    (void)atomic_or_relaxed(&s->free_bits[i], bits);
     nfree += bits_count(bits);
   }
   heap_clear_marks(c);
