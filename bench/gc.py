@@ -123,6 +123,12 @@ ROWS += [
     for size, ops in ((16, 16000000), (32, 12000000), (64, 8000000),
                       (128, 4000000), (512, 1500000))
 ]
+ROWS += [
+    Row("tiny", "alloc", "size=8 noscan=1 keep=4000000 ops=24000000",
+        "size=8 noscan=1 keep=100000 ops=400000",
+        "8-byte objects without pointers, the last 4 M kept",
+        own_time=True),
+]
 
 
 # --- collectors -------------------------------------------------------------

@@ -36,6 +36,7 @@ enum alm_err {
   ALM_EBUSY,    /* others use it (a heap, a stack, a signal)      */
   ALM_ESTATE,   /* not allowed now (inside a callback of ours)    */
   ALM_ESPECIAL, /* the object has finalizers, weak references ...  */
+  ALM_EPACKED,  /* the object shares a block, see alm_new_bytes   */
 };
 
 /* alm_strerror -- the sentence for an error code.
@@ -470,7 +471,8 @@ struct alm_record {
  * registers and stacks of attached threads (conservatively), in roots,
  * handles and in objects as their type says. An object stays as long as a
  * pointer to any byte of it is found; heaps made with base_pointers_only ask
- * inside typed and traced objects for pointers to the first byte. */
+ * inside typed and traced objects for pointers to the first byte, or so many
+ * bytes behind it as alm_displacement_add said. */
 struct alm_heap;
 struct alm_mutator;
 struct alm_type;
@@ -611,7 +613,7 @@ ALM_API void alm_mutator_detach(struct alm_mutator *m);
  * Returns  ALM_OK and *out; else *out is untouched.
  * Errors   ALM_EINVAL: bytes is 0 or above 32,768; the mask is longer than
  *          the object; both mask and trace function. ALM_ENOMEM: also beyond
- *          3,892 types.
+ *          3,891 types.
  * Threads  any
  * Cost     a lock.
  * Since    0.1
@@ -654,8 +656,15 @@ ALM_API void *alm_new_array(struct alm_mutator *m, const struct alm_type *type,
 
 /* alm_new_bytes -- allocate bytes without a type.
  *
- * Does     Returns `bytes` zeroed bytes (0 allowed) of kind ALM_NOSCAN or
- *          ALM_CONSERVATIVE, aligned to 16.
+ * Does     Returns `bytes` zeroed bytes of kind ALM_NOSCAN or
+ *          ALM_CONSERVATIVE, aligned to 16. Noscan objects of less than 16
+ *          bytes are packed: they share blocks of 16 bytes, and are aligned
+ *          to 8, 4, 2 or 1, the largest of these that is not above `bytes`;
+ *          0 gives a unique address. A block lives as long as a pointer into
+ *          it is found, so neighbours keep each other; a packed object cannot
+ *          be deleted and has no size, weak references and so on of its own.
+ *          Nothing is packed in heaps made with base_pointers_only, nor what
+ *          alm_new and alm_new_array make.
  * Units    bytes
  * Returns  the object; NULL when memory is out or the kind is another.
  * Errors   as alm_new.
@@ -674,6 +683,7 @@ ALM_API void *alm_new_bytes(struct alm_mutator *m, enum alm_kind kind,
  * Returns  ALM_OK; else nothing has changed.
  * Errors   ALM_ESPECIAL: the object has a weak reference, cleanup, finalizer
  *          or ephemeron. ALM_EINVAL: not the start of an object of this heap.
+ *          ALM_EPACKED: an address in a block of packed objects.
  * Threads  any thread, with its own mutator.
  * Cost     small: a lock of the size class; large: one of the page heap.
  * Since    0.1
@@ -686,7 +696,8 @@ ALM_API enum alm_err alm_delete(struct alm_mutator *m, void *object);
  * Does     Looks the object up.
  * Units    bytes
  * Returns  its usable bytes; 0 when p is not the start of an object of the
- *          heap.
+ *          heap, and for packed objects (see alm_new_bytes), whose sizes are
+ *          not kept.
  * Errors   none
  * Threads  any
  * Cost     a look-up.
@@ -865,6 +876,23 @@ ALM_API enum alm_err alm_stack_remove(struct alm_heap *heap,
  */
 ALM_API void alm_stack_switch(struct alm_mutator *m, struct alm_stack *to);
 
+/* alm_displacement_add -- let tagged or shifted pointers keep objects.
+ *
+ * Does     From now on a pointer to byte number `bytes` of an object (the
+ *          first is 0) keeps it as one to its first byte does, in heaps made
+ *          with base_pointers_only; the others accept every byte anyway. Call
+ *          it before an object is reachable in that way only. There is no way
+ *          back.
+ * Units    bytes
+ * Returns  ALM_OK; else nothing has changed.
+ * Errors   ALM_EINVAL: bytes is above 4,095.
+ * Threads  any
+ * Cost     an atomic or; while marking, a test for each such pointer.
+ * Since    0.1
+ * Source   libgc's GC_register_displacement.
+ */
+ALM_API enum alm_err alm_displacement_add(struct alm_heap *heap, size_t bytes);
+
 /* alm_handle_create -- keep an object alive from anywhere.
  *
  * Does     A handle is a root of one word, for pointers in memory the
@@ -924,7 +952,7 @@ ALM_API void alm_handle_release(struct alm_heap *heap,
  *          goes, after finalizers.
  * Units    none
  * Returns  the reference; NULL when memory is out, or object is not the start
- *          of an object.
+ *          of an object, or is packed (see alm_new_bytes).
  * Errors   none
  * Threads  any thread, with its own mutator.
  * Cost     a lock; constant.
@@ -966,7 +994,8 @@ ALM_API void alm_weak_release(struct alm_mutator *m, struct alm_weak *weak);
  *          per object are allowed.
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
- * Errors   ALM_EINVAL: not the start of an object, or fn is NULL. ALM_ENOMEM.
+ * Errors   ALM_EINVAL: not the start of an object, or fn is NULL. ALM_EPACKED:
+ *          see alm_new_bytes. ALM_ENOMEM.
  * Threads  any thread, with its own mutator.
  * Cost     a lock; constant.
  * Since    0.1
@@ -982,7 +1011,8 @@ ALM_API enum alm_err alm_cleanup_add(struct alm_mutator *m, void *object,
  *          it may bring the object back. One per object; fn NULL removes it.
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
- * Errors   ALM_EINVAL: not the start of an object. ALM_ENOMEM.
+ * Errors   ALM_EINVAL: not the start of an object. ALM_EPACKED: see
+ *          alm_new_bytes. ALM_ENOMEM.
  * Threads  any thread, with its own mutator.
  * Cost     a lock; constant.
  * Since    0.1
@@ -1010,7 +1040,7 @@ ALM_API size_t alm_finalizers_run(struct alm_mutator *m, size_t most);
  *          the ephemeron was not released; it does not keep the key.
  * Units    none
  * Returns  the ephemeron; NULL when memory is out, or key is not the start of
- *          an object.
+ *          an object, or is packed (see alm_new_bytes).
  * Errors   none
  * Threads  any thread, with its own mutator.
  * Cost     a lock; constant.
@@ -1080,7 +1110,7 @@ struct alm_heap_stats {
   uint64_t pause_ns_max;
   uint64_t pause_ns_last;
   uint64_t live_bytes;   /* gauge: marked by the last collection          */
-  uint64_t live_objects; /* gauge: the same                               */
+  uint64_t live_objects; /* gauge: the same; a packed block counts once   */
   uint64_t goal_bytes;   /* gauge: the next collection comes here         */
   uint64_t heap_bytes;   /* gauge: spans of the heap                      */
   uint64_t heap_bytes_max;

@@ -63,11 +63,46 @@ func allocate(size, ops uint64) {
 	}
 }
 
+//go:noinline
+func makeNoscan8() *uint64 { return new(uint64) }
+
+//go:noinline
+func makeNoscan(size uint64) *uint64 { return &make([]uint64, size/8)[0] }
+
+func allocateNoscan(size, ops, keep uint64) {
+	kept := make([]*uint64, keep)
+	at := uint64(0)
+	for i := uint64(0); i < ops; i++ {
+		var p *uint64
+		if size == 8 {
+			p = makeNoscan8()
+		} else {
+			p = makeNoscan(size)
+		}
+		*p = i
+		if kept[at] != nil && *kept[at] != i-keep {
+			broken("contents lost")
+		}
+		kept[at] = p
+		at++
+		if at == keep {
+			at = 0
+		}
+	}
+}
+
 func main() {
-	o := options{"threads": 1, "size": 64, "ops": 16 << 20}
+	o := options{"threads": 1, "size": 64, "ops": 16 << 20, "noscan": 0,
+		"keep": 1}
 	o.read()
 	begin := now()
-	parallel(o["threads"], func(uint64) { allocate(o["size"], o["ops"]) })
+	parallel(o["threads"], func(uint64) {
+		if o["noscan"] != 0 {
+			allocateNoscan(o["size"], o["ops"], o["keep"])
+		} else {
+			allocate(o["size"], o["ops"])
+		}
+	})
 	seconds := (now() - begin).Seconds()
 	report("gc_alloc", o["ops"]*o["threads"], seconds,
 		fmt.Sprintf(",\"threads\":%d,\"ns_object\":%.3f", o["threads"],

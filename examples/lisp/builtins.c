@@ -16,12 +16,16 @@ int64_t need_int(struct vm *vm, value v) {
   return fixnum_of(v);
 }
 
-size_t need_index(struct vm *vm, value v, size_t end) {
+size_t need_slot(struct vm *vm, value v, size_t n) {
   int64_t i = need_int(vm, v);
-  if (i < 0 || (uint64_t)i > end) {
+  if (i < 0 || (uint64_t)i >= n) {
     fail_in(vm, "out of range", v);
   }
   return (size_t)i;
+}
+
+size_t need_index(struct vm *vm, value v, size_t end) {
+  return need_slot(vm, v, end + 1);
 }
 
 void need(struct vm *vm, value v, enum type type, const char *name) {
@@ -301,7 +305,7 @@ static value *record_slot(struct vm *vm, value *argv) {
     fail_value(vm, "not a record of this type",
                make_list(vm, 2, argv[1], argv[0]));
   }
-  size_t i = need_index(vm, argv[2], AS(vector, argv[0])->length - 1);
+  size_t i = need_slot(vm, argv[2], AS(vector, argv[0])->length);
   return &AS(vector, argv[0])->items[i];
 }
 
@@ -324,12 +328,7 @@ BUILTIN(b_vector_length) {
 
 static value *vector_slot(struct vm *vm, value v, value index) {
   need_vector(vm, v);
-  size_t n = AS(vector, v)->length;
-  size_t i = need_index(vm, index, n);
-  if (i == n) {
-    fail_in(vm, "out of range", index);
-  }
-  return &AS(vector, v)->items[i];
+  return &AS(vector, v)->items[need_slot(vm, index, AS(vector, v)->length)];
 }
 
 BUILTIN(b_vector_ref) {

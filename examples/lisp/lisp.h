@@ -435,7 +435,8 @@ int64_t list_length(value list); /* -1: not a proper list */
 
 /* The checks of arguments; each raises an error that names the builtin. */
 int64_t need_int(struct vm *vm, value v);
-size_t need_index(struct vm *vm, value v, size_t end); /* 0 .. end */
+size_t need_slot(struct vm *vm, value v, size_t n);    /* 0 .. n - 1 */
+size_t need_index(struct vm *vm, value v, size_t end); /* 0 .. end   */
 double need_real(struct vm *vm, value v);
 void need(struct vm *vm, value v, enum type type, const char *name);
 

@@ -47,11 +47,7 @@ BUILTIN(b_string_length) {
 
 static char *string_slot(struct vm *vm, value *argv) {
   struct string *s = need_string(vm, argv[0]);
-  size_t i = need_index(vm, argv[1], s->length);
-  if (i == s->length) {
-    fail_in(vm, "out of range", argv[1]);
-  }
-  return &s->bytes[i];
+  return &s->bytes[need_slot(vm, argv[1], s->length)];
 }
 
 BUILTIN(b_string_ref) {
@@ -147,22 +143,24 @@ BUILTIN(b_list_to_string) {
   return v;
 }
 
-BUILTIN(b_number_to_string) {
-  need_real(vm, argv[0]);
+/* The second argument, if there is one. */
+static int need_base(struct vm *vm, int argc, value *argv) {
   int64_t base = argc > 1 ? need_int(vm, argv[1]) : 10;
   if (base < 2 || base > 36) {
     fail_in(vm, "no such base", argv[1]);
   }
-  return print_number(vm, argv[0], (int)base);
+  return (int)base;
+}
+
+BUILTIN(b_number_to_string) {
+  need_real(vm, argv[0]);
+  return print_number(vm, argv[0], need_base(vm, argc, argv));
 }
 
 BUILTIN(b_string_to_number) {
   need_string(vm, argv[0]);
-  int64_t base = argc > 1 ? need_int(vm, argv[1]) : 10;
-  if (base < 2 || base > 36) {
-    fail_in(vm, "no such base", argv[1]);
-  }
-  return reader_number(vm, string_text(vm, argv[0]), (int)base);
+  int base = need_base(vm, argc, argv);
+  return reader_number(vm, string_text(vm, argv[0]), base);
 }
 
 /* ---- symbols and characters ---------------------------------------------- */

@@ -34,6 +34,8 @@ const char *alm_strerror(enum alm_err err) {
     return "not allowed in a callback of a collection";
   case ALM_ESPECIAL:
     return "the object has weak references, finalizers or ephemerons";
+  case ALM_EPACKED:
+    return "the object shares its block with other tiny objects";
   }
   return "unknown error code";
 }

@@ -120,7 +120,11 @@ static bool collector_find_room(struct alm_mutator *m, unsigned nth,
   return true;
 }
 
-ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index) {
+ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index,
+                                      const char *call) {
+  if (!world_owns(m, call)) {
+    return false;
+  }
   world_enter();
   collector_before_refill(m);
   size_t bytes = m->heap->layouts[index].slot_bytes;
@@ -138,8 +142,7 @@ ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index) {
 ALM_INLINE void *collector_take(struct alm_mutator *m, unsigned index,
                                 uint32_t slot_bytes, const char *call) {
   struct alm_run *run = &m->head.runs[index];
-  if (unlikely(run->next == run->end) &&
-      (!world_owns(m, call) || !collector_refill(m, index))) {
+  if (unlikely(run->next == run->end) && !collector_refill(m, index, call)) {
     return NULL;
   }
   void *p = run->next;
@@ -186,22 +189,57 @@ static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
   return p;
 }
 
-static void *collector_bytes(struct alm_mutator *m, enum alm_kind kind,
-                             size_t bytes, const char *call) {
+/* At least 16 bytes of a constant kind. */
+ALM_INLINE void *collector_bytes(struct alm_mutator *m, enum alm_kind kind,
+                                 size_t bytes, const char *call) {
   if (bytes > SMALL_BYTES_MAX) {
     return collector_large(m, kind, NULL, bytes, call);
   }
-  unsigned class = sizeclass_for(max_size(bytes, 16));
+  unsigned class = sizeclass_for(bytes);
   unsigned first = kind == ALM_NOSCAN ? LAYOUT_NOSCAN : LAYOUT_CONSERVATIVE;
   return collector_take(m, first + class, sizeclasses[class].object_bytes,
                         call);
 }
 
-void *alm_new_bytes(struct alm_mutator *m, enum alm_kind kind, size_t bytes) {
-  if (kind != ALM_NOSCAN && kind != ALM_CONSERVATIVE) {
-    return NULL;
+/* As much as any C object of at most so many bytes can ask for: a struct that
+ * ends in an array of no fixed length may be longer by any number of bytes. */
+ALM_INLINE size_t collector_tiny_align(size_t bytes) {
+  return bytes >= 8 ? 8 : bytes >= 4 ? 4 : bytes >= 2 ? 2 : 1;
+}
+
+/* Of the old block and the new one that with more room is kept. */
+static void *collector_tiny_block(struct alm_mutator *m, size_t bytes) {
+  if (!m->is_packing) {
+    return collector_bytes(m, ALM_NOSCAN, TINY_BLOCK_BYTES, "alm_new_bytes");
   }
-  return collector_bytes(m, kind, bytes, "alm_new_bytes");
+  char *p = collector_take(m, LAYOUT_TINY, TINY_BLOCK_BYTES, "alm_new_bytes");
+  if (p != NULL && TINY_BLOCK_BYTES - bytes > m->tiny_end - m->tiny_at) {
+    m->tiny_at = (uintptr_t)p + bytes;
+    m->tiny_end = (uintptr_t)p + TINY_BLOCK_BYTES;
+  }
+  return p;
+}
+
+static void *collector_tiny(struct alm_mutator *m, size_t bytes) {
+  bytes += bytes == 0; /* an address of its own */
+  uintptr_t at = align_up(m->tiny_at, collector_tiny_align(bytes));
+  if (at + bytes > m->tiny_end) {
+    return collector_tiny_block(m, bytes);
+  }
+  m->tiny_at = at + bytes;
+  return (void *)at;
+}
+
+void *alm_new_bytes(struct alm_mutator *m, enum alm_kind kind, size_t bytes) {
+  if (kind == ALM_NOSCAN) {
+    return bytes < TINY_BLOCK_BYTES
+               ? collector_tiny(m, bytes)
+               : collector_bytes(m, ALM_NOSCAN, bytes, "alm_new_bytes");
+  }
+  return kind == ALM_CONSERVATIVE
+             ? collector_bytes(m, ALM_CONSERVATIVE, max_size(bytes, 16),
+                               "alm_new_bytes")
+             : NULL;
 }
 
 void *alm_new_array(struct alm_mutator *m, const struct alm_type *type,
@@ -213,7 +251,7 @@ void *alm_new_array(struct alm_mutator *m, const struct alm_type *type,
     return NULL;
   }
   if (type->kind == ALM_NOSCAN) {
-    return collector_bytes(m, ALM_NOSCAN, bytes, "alm_new_array");
+    return collector_bytes(m, ALM_NOSCAN, max_size(bytes, 16), "alm_new_array");
   }
   if (total > SMALL_BYTES_MAX) {
     return collector_large(m, type->kind, type, bytes, "alm_new_array");
@@ -236,13 +274,12 @@ enum alm_err alm_delete(struct alm_mutator *m, void *object) {
   if (!world_owns(m, "alm_delete")) {
     return ALM_EINVAL;
   }
-  enum alm_err err = ALM_OK;
   world_enter();
-  if (!heap_find_start(m->heap, object, &f)) {
-    err = ALM_EINVAL;
-  } else if (special_has(m->heap, object)) {
+  enum alm_err err = heap_find_start(m->heap, object, &f);
+  if (err == ALM_OK && special_has(m->heap, object)) {
     err = ALM_ESPECIAL;
-  } else {
+  }
+  if (err == ALM_OK) {
     sweep_free_object(m->heap, &f);
   }
   world_leave(m);
@@ -251,7 +288,7 @@ enum alm_err alm_delete(struct alm_mutator *m, void *object) {
 
 size_t alm_object_bytes(struct alm_heap *heap, const void *p) {
   struct found f;
-  return heap_find_start(heap, p, &f) ? f.c->object_bytes : 0;
+  return heap_find_start(heap, p, &f) == ALM_OK ? f.c->object_bytes : 0;
 }
 
 void alm_store(struct alm_mutator *m, void *object, void *slot, void *value) {
@@ -351,6 +388,15 @@ __attribute__((noinline)) void alm_stack_switch(struct alm_mutator *m,
   atomic_store_relaxed(&m->head.stack, to != NULL ? to : &m->own);
 }
 
+enum alm_err alm_displacement_add(struct alm_heap *heap, size_t bytes) {
+  if (bytes >= DISPLACEMENTS) {
+    return ALM_EINVAL;
+  }
+  (void)atomic_or_relaxed(&heap->displacements[bytes / 64],
+                          (uint64_t)1 << (bytes % 64));
+  return ALM_OK;
+}
+
 struct alm_handle *alm_handle_create(struct alm_mutator *m, void *object) {
   return world_owns(m, "alm_handle_create") ? roots_take_handle(m->heap, object)
                                             : NULL;
@@ -372,15 +418,17 @@ void alm_handle_release(struct alm_heap *heap, struct alm_handle *handle) {
 
 /* ---- specials ---------------------------------------------------------------- */
 
-static bool collector_is_object(struct alm_mutator *m, const void *object,
-                                const char *call) {
+/* May it have specials? */
+static enum alm_err collector_object(struct alm_mutator *m, const void *object,
+                                     const char *call) {
   struct found f;
-  return world_owns(m, call) && heap_find_start(m->heap, object, &f);
+  return world_owns(m, call) ? heap_find_start(m->heap, object, &f)
+                             : ALM_EINVAL;
 }
 
 struct alm_weak *alm_weak_create(struct alm_mutator *m, void *object,
                                  bool is_long) {
-  return collector_is_object(m, object, "alm_weak_create")
+  return collector_object(m, object, "alm_weak_create") == ALM_OK
              ? special_add_weak(m->heap, object, is_long)
              : NULL;
 }
@@ -398,16 +446,21 @@ void alm_weak_release(struct alm_mutator *m, struct alm_weak *weak) {
 
 enum alm_err alm_cleanup_add(struct alm_mutator *m, void *object,
                              alm_finalizer fn, void *arg) {
-  if (fn == NULL || !collector_is_object(m, object, "alm_cleanup_add")) {
+  if (fn == NULL) {
     return ALM_EINVAL;
+  }
+  enum alm_err err = collector_object(m, object, "alm_cleanup_add");
+  if (err != ALM_OK) {
+    return err;
   }
   return special_add_cleanup(m->heap, object, fn, arg) ? ALM_OK : ALM_ENOMEM;
 }
 
 enum alm_err alm_finalizer_set(struct alm_mutator *m, void *object,
                                alm_finalizer fn, void *arg) {
-  if (!collector_is_object(m, object, "alm_finalizer_set")) {
-    return ALM_EINVAL;
+  enum alm_err err = collector_object(m, object, "alm_finalizer_set");
+  if (err != ALM_OK) {
+    return err;
   }
   return special_set_finalizer(m->heap, object, fn, arg) ? ALM_OK : ALM_ENOMEM;
 }
@@ -429,7 +482,7 @@ size_t alm_finalizers_run(struct alm_mutator *m, size_t most) {
 
 struct alm_ephemeron *alm_ephemeron_create(struct alm_mutator *m, void *key,
                                            void *value) {
-  return collector_is_object(m, key, "alm_ephemeron_create")
+  return collector_object(m, key, "alm_ephemeron_create") == ALM_OK
              ? special_add_ephemeron(m->heap, key, value)
              : NULL;
 }

@@ -80,6 +80,7 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
                           uint64_t begin_ns) {
   struct alm_heap_stats *s = &h->stats;
   uint64_t pause = os_now_ns() - begin_ns;
+  lock_acquire(&h->lock); /* others may read it */
   s->collections++;
   s->pause_ns += pause;
   s->pause_ns_last = pause;
@@ -87,6 +88,7 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
   atomic_store_relaxed(&s->live_bytes, live);
   s->live_objects = objects;
   s->alloc_bytes += atomic_exchange_relaxed(&h->allocated, 0);
+  lock_release(&h->lock);
   uint64_t goal = pacer_goal(live, h->options.gc_percent,
                              h->options.first_bytes, h->limit_bytes);
   atomic_store_relaxed(&h->goal, goal);

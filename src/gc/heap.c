@@ -57,6 +57,9 @@ static void heap_init_layouts(struct alm_heap *h) {
     heap_init_layout(&h->layouts[LAYOUT_ARRAY + class], class, ALM_TYPED, NULL,
                      true);
   }
+  heap_init_layout(&h->layouts[LAYOUT_TINY], sizeclass_for(TINY_BLOCK_BYTES),
+                   ALM_NOSCAN, NULL, false);
+  h->layouts[LAYOUT_TINY].is_packed = true;
   h->nlayouts = LAYOUT_TYPES;
 }
 
@@ -86,6 +89,7 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   h->limit_bytes = o->limit_bytes;
   h->stop_signal = o->contract == ALM_UNCOOPERATIVE ? o->stop_signal : 0;
   h->goal = h->options.first_bytes;
+  h->displacements[0] = 1; /* the first byte */
   list_init(&h->mutators);
   list_init(&h->large);
   h->large_sweep = &h->large;
@@ -328,6 +332,9 @@ bool heap_check_stopped(struct alm_heap *h) {
     bytes += c->span.npages << PAGE_SHIFT;
   }
   CHECK_EQ(bytes, h->span_bytes);
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    CHECK_EQ(LIST_ELEMENT(n, struct alm_mutator, link)->tiny_end, 0); /* .4 */
+  }
   return true;
 }
 

@@ -17,8 +17,9 @@
  *            are true; one less: its mark bits say what is alive.
  *   [heap.3] A swept span of which slots are free is owned by one mutator or
  *            in its layout's list `partial`, or in a sweeper's hands.
- *   [heap.4] While the world is stopped nobody owns a span, and all runs are
- *            empty, but in uncooperative heaps.   checked: heap_check_stopped
+ *   [heap.4] While the world is stopped nobody owns a span, and, but for
+ *            uncooperative heaps, all runs are empty and no block is packed
+ *            into.                                checked: heap_check_stopped
  * LOCKS   RANK_HEAP, one per heap: lists, layouts, roots, specials, mutators.
  *         Held for list work, not while a span is swept, zeroed or taken from
  *         the page heap. Fields without a remark are constant.
@@ -35,19 +36,28 @@
 #include "os/lock.h"
 #include "stack.h"
 
-/* Layouts of bytes by class, of arrays by class, then one for each type. */
+/* Layouts of bytes by class, of arrays by class, of blocks that tiny objects
+ * share, then one for each type. */
 enum {
   LAYOUT_NOSCAN = 0,
   LAYOUT_CONSERVATIVE = LAYOUT_NOSCAN + SIZECLASS_COUNT,
   LAYOUT_ARRAY = LAYOUT_CONSERVATIVE + SIZECLASS_COUNT,
-  LAYOUT_TYPES = LAYOUT_ARRAY + SIZECLASS_COUNT,
+  LAYOUT_TINY = LAYOUT_ARRAY + SIZECLASS_COUNT,
+  LAYOUT_TYPES,
   LAYOUT_COUNT = 4096
 };
+
+/* How far behind an object's start a pointer can be registered to lie. */
+enum { DISPLACEMENTS = 4096 };
 
 enum { TYPE_WORDS_MAX = SMALL_BYTES_MAX / 8 / 64, TYPE_NAME_BYTES = 32 };
 
 /* Bytes before the object in an array's slot. */
 enum { ARRAY_HEADER_BYTES = 8 };
+
+/* A slot of LAYOUT_TINY: Go's maxTinySize. In larger ones less room is left
+ * over, and one object keeps more neighbours. */
+enum { TINY_BLOCK_BYTES = 16 };
 
 struct alm_type {
   struct alm_type_head head;
@@ -71,6 +81,7 @@ struct layout {
   uint8_t class;
   uint8_t kind;    /* enum alm_kind; arrays: ALM_TYPED                      */
   bool has_header; /* ARRAY_HEADER_BYTES                                    */
+  bool is_packed;  /* a slot holds several objects                          */
 };
 
 /* A span of a collected heap. */
@@ -112,16 +123,22 @@ enum mutator_state {
 
 struct alm_mutator {
   struct alm_mutator_head head;
+  /* The block that tiny objects are packed into is free from here to there;
+   * equal: no block. Own thread, or whoever has stopped the world. A collection
+   * takes it away: what is left of it would be handed out without a mark. */
+  uintptr_t tiny_at;
+  uintptr_t tiny_end;
   struct lease *leases; /* LAYOUT_COUNT                                  */
   struct alm_heap *heap;
   const void *thread;       /* identity of the owner, see world_thread       */
   uint32_t state;           /* enum mutator_state; under the lock            */
   uint32_t layouts_used;    /* indices below were ever used; own thread      */
-  uint64_t refills;         /* for collect_every; own thread                 */
-  uint32_t thread_id;       /* for its signal                                */
+  bool is_packing;          /* not in heaps of base pointers; own thread     */
   bool is_signalled;        /* since it last made sure of it; under the lock */
+  uint32_t thread_id;       /* for its signal                                */
+  uint64_t refills;         /* for collect_every; own thread                 */
   struct alm_stack own;     /* the thread's stack                            */
-  struct stack_state saved; /* its own, read when stopped                 */
+  struct stack_state saved; /* its own, read when stopped                    */
   struct list_node link;    /* in the heap; under the lock                   */
   struct alm_mutator *next_of_thread; /* own thread                         */
 };
@@ -158,6 +175,10 @@ struct alm_heap {
   struct alm_handle *free_handles; /* under the lock                        */
   struct special_table *specials;  /* under the lock                         */
   struct mark_team *team; /* see mark.h; of whoever collects                */
+  /* Bit i: a pointer to byte i keeps an object of a base_pointers_only heap.
+   * Only added to, by any thread, relaxed: who stores such a pointer has to
+   * stop, under the lock, before a marker finds it. */
+  uint64_t displacements[DISPLACEMENTS / 64];
 };
 
 /* Where an address lies. */
@@ -203,10 +224,26 @@ ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
   return !((word >> (f->index % 64)) & 1);
 }
 
-/* The same, and p is the object's first byte. */
-ALM_INLINE bool heap_find_start(const struct alm_heap *h, const void *p,
-                                struct found *f) {
-  return heap_find(h, (uintptr_t)p, f) && found_object(f) == (uintptr_t)p;
+/* The same, and p is the first byte of an object that has its slot for itself.
+ * ALM_EINVAL, ALM_EPACKED: it is not. */
+ALM_INLINE enum alm_err heap_find_start(const struct alm_heap *h, const void *p,
+                                        struct found *f) {
+  if (!heap_find(h, (uintptr_t)p, f)) {
+    return ALM_EINVAL;
+  }
+  if (f->c->layout != NULL && f->c->layout->is_packed) {
+    return ALM_EPACKED;
+  }
+  return found_object(f) == (uintptr_t)p ? ALM_OK : ALM_EINVAL;
+}
+
+/* May a pointer in a typed or traced object be so far from the object's first
+ * byte? Below it `bytes` is huge. */
+ALM_INLINE bool heap_is_displacement(const struct alm_heap *h,
+                                     uintptr_t bytes) {
+  return bytes < DISPLACEMENTS &&
+         ((atomic_load_relaxed(&h->displacements[bytes / 64]) >> (bytes % 64)) &
+          1);
 }
 
 /* See alm_heap_create; without the options' checks. NULL: no memory. */

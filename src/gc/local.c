@@ -116,7 +116,15 @@ static void local_free_run(struct alm_mutator *m, unsigned index) {
   *run = (struct alm_run){NULL, NULL};
 }
 
+/* The rest of a block of tiny objects, [local.2] included. */
+static void local_drop_block(struct alm_mutator *m) {
+  if (m->heap->stop_signal == 0) {
+    m->tiny_at = m->tiny_end = 0;
+  }
+}
+
 void local_flush_stopped(struct alm_mutator *m) {
+  local_drop_block(m);
   for (unsigned i = 0; i < m->layouts_used; i++) {
     if (m->heap->stop_signal == 0) {
       local_unclaim_run(m, i);
@@ -129,6 +137,7 @@ void local_flush_stopped(struct alm_mutator *m) {
 }
 
 void local_flush_for_check(struct alm_mutator *m) {
+  local_drop_block(m);
   for (unsigned i = 0; i < m->layouts_used; i++) {
     if (m->heap->stop_signal == 0) {
       local_unclaim_run(m, i);
@@ -141,6 +150,7 @@ void local_flush_for_check(struct alm_mutator *m) {
 }
 
 void local_flush(struct alm_mutator *m) {
+  m->tiny_at = m->tiny_end = 0;
   for (unsigned i = 0; i < m->layouts_used; i++) {
     struct collected *c = m->leases[i].span;
     if (c != NULL) {
@@ -153,6 +163,9 @@ void local_flush(struct alm_mutator *m) {
 }
 
 void local_mark_runs(const struct alm_mutator *m) {
+  if (m->tiny_at != m->tiny_end) {
+    (void)marks_set((m->tiny_end - 1) & ~(uintptr_t)15, false);
+  }
   for (unsigned i = 0; i < m->layouts_used; i++) {
     size_t slot_bytes = m->heap->layouts[i].slot_bytes;
     const struct alm_run *run = &m->head.runs[i];

@@ -10,9 +10,9 @@
  *   [local.1] Every slot of a run reads as zero (arrays: the header word is
  *             written when the slot is handed out).
  *   [local.2] A thread that was stopped by a signal may be amid the bump of a
- *             pointer. So in an uncooperative heap runs stay as they are when
- *             the world stops: their slots count as marked, and the span is
- *             swept with them in use.
+ *             pointer. So in an uncooperative heap runs, and the block of
+ *             tiny objects, stay as they are when the world stops: their
+ *             slots count as marked, and the span is swept with them in use.
  * LOCKS   none held on entry. The own thread only, but for local_flush.
  * SOURCE  Go mcache.go; runs instead of freeindex and allocCache.
  */
@@ -29,14 +29,14 @@ ALM_INTERNAL bool local_refill(struct alm_mutator *m, unsigned index);
 ALM_INTERNAL void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
                                    const struct alm_type *type, size_t bytes);
 
-/* Give back runs (but see [local.2]), claims and spans. World stopped, before
- * everything is swept again. */
+/* Give back runs and the block of tiny objects (but see [local.2]), claims and
+ * spans. World stopped, before everything is swept again. */
 ALM_INTERNAL void local_flush_stopped(struct alm_mutator *m);
 /* The same when there is no cycle. */
 ALM_INTERNAL void local_flush_for_check(struct alm_mutator *m);
 /* The own thread: all of it, runs as well. */
 ALM_INTERNAL void local_flush(struct alm_mutator *m);
-/* Mark what runs have left. While marking. */
+/* Mark what runs and the block have left. While marking. */
 ALM_INTERNAL void local_mark_runs(const struct alm_mutator *m);
 
 #endif

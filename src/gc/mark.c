@@ -70,7 +70,10 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
     return;
   }
   uintptr_t object = found_object(&f);
-  if ((is_base_only && p != object) || !marks_set(f.slot, m->is_alone)) {
+  if (is_base_only && !heap_is_displacement(m->heap, p - object)) {
+    return;
+  }
+  if (!marks_set(f.slot, m->is_alone)) {
     return;
   }
   struct collected *c = f.c;

@@ -38,8 +38,10 @@ static void sweep_span(struct collected *c, uint32_t gen) {
   for (unsigned i = 0; i < span_nwords(s); i++) {
     uint64_t bits = sweep_free_word(c, i * 64);
     sweep_fill(c, i * 64, bits & ~atomic_load_relaxed(&s->free_bits[i]));
-    /* relaxed: found by way of a pointer, which cannot be to a free slot */
-    atomic_store_relaxed(&s->free_bits[i], bits);
+    /* what was free before is without a mark, so this adds only; whoever
+     * deletes an object of the span meanwhile adds its own bit. Relaxed: found
+     * by way of a pointer, which cannot be to a free slot */
+    (void)atomic_or_relaxed(&s->free_bits[i], bits);
     nfree += bits_count(bits);
   }
   heap_clear_marks(c);
@@ -207,8 +209,7 @@ void sweep_disown_locked(struct alm_heap *h) {
   h->sweep_layout = 0;
 }
 
-/* The slot's bit, in a span that may be anyone's. If it is being swept right
- * now the bit may be lost; then the next cycle frees the slot. */
+/* The slot's bit, in a span that may be anyone's. */
 static void sweep_free_slot(struct alm_heap *h, const struct found *f) {
   struct collected *c = f->c;
   struct span *s = &c->span;

@@ -249,6 +249,7 @@ enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   m->own = own;
   m->own.heap = h;
   m->head.stack = &m->own;
+  m->is_packing = !h->options.base_pointers_only;
   m->next_of_thread = world_mutators;
   world_others_rest(m, false);
   stack_save(&m->saved);

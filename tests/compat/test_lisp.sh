@@ -1,6 +1,7 @@
 #!/bin/sh
 # examples/lisp, an interpreter on a collected heap, runs its own tests: as it
-# is, with a collection at nearly every slow path, and with little memory.
+# is, with a collection at nearly every slow path or at each, and with little
+# memory.
 . "$(dirname "$0")/lib.sh"
 need "$CC"
 need_almacen
@@ -36,9 +37,13 @@ for program in core closures strings tables gc threads; do
   run 60 "$source/tests/$program.scm" $scale
   run 60 --check 1 --collect-every 5 "$source/tests/$program.scm" $often
 done
-for program in closures strings tables threads; do
+for program in closures threads; do
   run 60 --check 1 --collect-every 1 "$source/tests/$program.scm" 1
 done
+# Marked twice at every slow path; with interior pointers short strings share
+# blocks.
+run 60 --check 2 --collect-every 1 "$source/tests/tables.scm" 1
+run 60 --interior --check 2 --collect-every 1 "$source/tests/strings.scm" 1
 run 60 --interior --markers 1 "$source/tests/gc.scm" 5
 run 60 --stack 8 "$source/tests/deep.scm"
 run 60 --limit 16 --stack 8 "$source/tests/memory.scm"

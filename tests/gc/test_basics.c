@@ -264,6 +264,104 @@ static void interior_pointers_keep_objects_unless_asked_not_to(void) {
   }
 }
 
+/* Targets of each shape: an object, arrays with a header, of pages, bytes. */
+enum { TARGETS = 5 };
+
+static char *make_target(size_t i) {
+  switch (i) {
+  case 0:
+    return (char *)pair(NULL, NULL, 1);
+  case 1:
+    return alm_new_array(t.m, word, 10);
+  case 2:
+    return alm_new_array(t.m, word, 10000);
+  case 3:
+    return alm_new_bytes(t.m, ALM_CONSERVATIVE, 40);
+  default:
+    return alm_new_bytes(t.m, ALM_NOSCAN, 9000);
+  }
+}
+
+static struct alm_weak *target_weak[TARGETS];
+
+/* Holders, typed or traced, whose words point `by` bytes behind (before) the
+ * targets' first bytes. */
+static void hold_displaced_here(struct alm_handle *h, bool is_traced,
+                                ptrdiff_t by) {
+  char **holder = alm_new_array(t.m, is_traced ? traced : word, TARGETS);
+  for (size_t i = 0; i < TARGETS; i++) {
+    char *target = make_target(i);
+    REQUIRE(holder != NULL && target != NULL);
+    target_weak[i] = alm_weak_create(t.m, target, false);
+    REQUIRE(target_weak[i] != NULL);
+    alm_store_inline(t.m, holder, &holder[i], target + by);
+  }
+  alm_handle_set(h, holder);
+}
+
+__attribute__((noinline)) static void hold_displaced(struct alm_handle *h,
+                                                     bool is_traced,
+                                                     ptrdiff_t by) {
+  DEEP(hold_displaced_here(h, is_traced, by));
+}
+
+/* How many of the targets a collection leaves. */
+static size_t keep_displaced(struct alm_handle *h, bool is_traced,
+                             ptrdiff_t by) {
+  size_t n = 0;
+  hold_displaced(h, is_traced, by);
+  (void)live();
+  for (size_t i = 0; i < TARGETS; i++) {
+    n += alm_weak_get(t.m, target_weak[i]) != NULL;
+    alm_weak_release(t.m, target_weak[i]);
+  }
+  return n;
+}
+
+static void make_word_types(void) {
+  static const uint64_t one = 1;
+  struct alm_type_info info = {"word", 8, &one, 1, NULL};
+  REQUIRE(alm_type_create(t.heap, &info, &word) == ALM_OK);
+  info = (struct alm_type_info){"traced", 8, NULL, 0, trace_words};
+  REQUIRE(alm_type_create(t.heap, &info, &traced) == ALM_OK);
+}
+
+static void registered_displacements_count_as_base_pointers(void) {
+  static const ptrdiff_t others[] = {-16, -8, -1, 1, 2, 4, 8, 15, 17, 20};
+  struct alm_heap_options options = {.base_pointers_only = true, .check = 2};
+  begin(&options);
+  make_word_types();
+  struct alm_handle *h = alm_handle_create(t.m, NULL);
+  REQUIRE(alm_displacement_add(t.heap, 4096) == ALM_EINVAL);
+  REQUIRE(alm_displacement_add(t.heap, SIZE_MAX) == ALM_EINVAL);
+  for (int is_traced = 0; is_traced < 2; is_traced++) {
+    ptrdiff_t by = is_traced ? 5 : 16;
+    REQUIRE(keep_displaced(h, is_traced, 0) == TARGETS);
+    REQUIRE(keep_displaced(h, is_traced, by) == 0);
+    REQUIRE(alm_displacement_add(t.heap, (size_t)by) == ALM_OK);
+    REQUIRE(alm_displacement_add(t.heap, (size_t)by) == ALM_OK); /* again */
+    REQUIRE(keep_displaced(h, is_traced, by) == TARGETS);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+      REQUIRE(keep_displaced(h, is_traced, others[i]) == 0);
+    }
+  }
+  REQUIRE(keep_displaced(h, true, 16) == TARGETS); /* the first holds on */
+  REQUIRE(alm_displacement_add(t.heap, 4095) == ALM_OK);
+  REQUIRE(keep_displaced(h, true, 4095) == 2); /* those that are so long */
+  REQUIRE(keep_displaced(h, false, 4094) == 0);
+  end();
+}
+
+static void displacements_change_nothing_where_every_byte_counts(void) {
+  begin(NULL);
+  make_word_types();
+  struct alm_handle *h = alm_handle_create(t.m, NULL);
+  REQUIRE(keep_displaced(h, false, 17) == TARGETS);
+  REQUIRE(alm_displacement_add(t.heap, 8) == ALM_OK);
+  REQUIRE(keep_displaced(h, true, 17) == TARGETS);
+  end();
+}
+
 /* ---- explicit free ------------------------------------------------------------ */
 
 static void deleted_objects_are_reused_and_zero(void) {
@@ -470,6 +568,8 @@ int main(void) {
       ON_ITS_OWN_STACK(a_pointer_in_a_local_variable_keeps_an_object),
       ON_ITS_OWN_STACK(each_kind_of_object_is_scanned_as_it_says),
       ON_ITS_OWN_STACK(interior_pointers_keep_objects_unless_asked_not_to),
+      ON_ITS_OWN_STACK(registered_displacements_count_as_base_pointers),
+      ON_ITS_OWN_STACK(displacements_change_nothing_where_every_byte_counts),
       ON_ITS_OWN_STACK(deleted_objects_are_reused_and_zero),
       ON_ITS_OWN_STACK(what_is_no_object_cannot_be_deleted),
       ON_ITS_OWN_STACK(an_empty_heap_holds_no_spans),

@@ -35,6 +35,7 @@ enum {
   SHARED = 300, /* objects that all players may refer to                 */
   SHARED_BASE = 1 << 20,
   PLAYERS_MAX = 8,
+  DISPLACED = 40, /* multiples of it are registered displacements          */
   DEEP_BYTES = 32768,
 };
 static const uint32_t NONE = UINT32_MAX;
@@ -251,6 +252,20 @@ static void *target_address(struct player *p, uint32_t i) {
                           : address(node_of(p, i));
 }
 
+/* Does it share a block with others? */
+static bool is_packed(const struct game *g, const struct node *n) {
+  return n->kind == KIND_NOSCAN && n->bytes < 16 &&
+         !g->options.base_pointers_only;
+}
+
+/* Nothing can be attached to a packed object, and it cannot be freed. */
+static void require_packed(struct player *p, void *object) {
+  REQUIRE(alm_object_bytes(p->game->heap, object) == 0);
+  REQUIRE(alm_weak_create(p->m, object, false) == NULL);
+  REQUIRE(alm_finalizer_set(p->m, object, NULL, NULL) == ALM_EPACKED);
+  REQUIRE(alm_delete(p->m, object) == ALM_EPACKED);
+}
+
 static void count_in(struct player *p, uint32_t i, int by) {
   if (i < SHARED_BASE) {
     struct node *n = node_of(p, i);
@@ -277,6 +292,10 @@ static uint32_t take_node(struct player *p) {
 
 static struct record *take_record(struct player *p, struct records *in,
                                   uint32_t node) {
+  if (is_packed(p->game, node_of(p, node))) {
+    require_packed(p, address(node_of(p, node)));
+    return NULL;
+  }
   for (uint32_t i = 0; i < 8; i++) {
     uint32_t at = (uint32_t)rng_below(&p->r, RECORDS);
     struct record *x = &in->all[at];
@@ -533,6 +552,13 @@ static void *allocate(struct player *p, struct node *n) {
   }
 }
 
+static size_t alignment(const struct game *g, const struct node *n) {
+  if (is_packed(g, n)) {
+    return n->bytes >= 8 ? 8 : n->bytes >= 4 ? 4 : n->bytes >= 2 ? 2 : 1;
+  }
+  return n->kind == KIND_ARRAY ? 8 : 16;
+}
+
 /* A new object, not linked to anything; its address is in *out alone. */
 __attribute__((noinline)) static uint32_t make(struct player *p, void **out) {
   uint32_t i = take_node(p);
@@ -546,9 +572,11 @@ __attribute__((noinline)) static uint32_t make(struct player *p, void **out) {
       (uint8_t)(rng_below(&p->r, 3) ? rng_below(&p->r, nlikely) : TYPES - 1);
   uint64_t *words = allocate(p, n);
   REQUIRE(words != NULL);
-  REQUIRE((uintptr_t)words % (n->kind == KIND_ARRAY ? 8 : 16) == 0);
+  REQUIRE((uintptr_t)words % alignment(p->game, n) == 0);
   require_zero((char *)words, n->bytes);
-  REQUIRE(alm_object_bytes(p->game->heap, words) >= n->bytes);
+  if (!is_packed(p->game, n)) {
+    REQUIRE(alm_object_bytes(p->game->heap, words) >= n->bytes);
+  }
   n->hidden = ~(uintptr_t)words;
   size_t nwords = n->bytes / 8;
   uint32_t decoy = (uint32_t)rng_below(&p->r, 8);
@@ -622,8 +650,10 @@ __attribute__((noinline)) static bool connect(struct player *p, uint32_t from,
   size_t bytes = to < SHARED_BASE ? p->nodes[to].bytes : 8, offset = 0;
   if (bytes > 0 && rng_below(&p->r, 4) == 0) {
     offset = rng_below(&p->r, bytes);
+    offset -= rng_below(&p->r, 2) ? offset % DISPLACED : 0;
   }
-  bool is_strong = offset == 0 || n->kind == KIND_CONSERVATIVE ||
+  bool is_registered = offset < 4096 && offset % DISPLACED == 0;
+  bool is_strong = is_registered || n->kind == KIND_CONSERVATIVE ||
                    !p->game->options.base_pointers_only;
   if (is_strong) {
     count_in(p, to, 1); /* first: the old edge may lead there too */
@@ -835,7 +865,8 @@ __attribute__((noinline)) static void op_make(struct player *p) {
   } else {
     (void)connect(p, from, i);
   }
-  if (p->nodes[i].in == 0 && rng_below(&p->r, 2)) {
+  if (p->nodes[i].in == 0 && !is_packed(p->game, &p->nodes[i]) &&
+      rng_below(&p->r, 2)) {
     REQUIRE(alm_delete(p->m, address_only) == ALM_OK);
     forget(p, i);
     p->ndeleted++;
@@ -887,7 +918,9 @@ __attribute__((noinline)) static void op_delete(struct player *p) {
   alm_store(p->m, words, &words[e->word], NULL);
   cut_edge(p, e);
   enum alm_err err = alm_delete(p->m, address(node_of(p, to)));
-  REQUIRE(err == (p->nodes[to].specials > 0 ? ALM_ESPECIAL : ALM_OK));
+  REQUIRE(err == (is_packed(p->game, node_of(p, to)) ? ALM_EPACKED
+                  : p->nodes[to].specials > 0        ? ALM_ESPECIAL
+                                                     : ALM_OK));
   if (err == ALM_OK) {
     forget(p, to);
     p->ndeleted++;
@@ -1097,11 +1130,13 @@ static void inspect_retained(struct player *p) {
   if (p->game->nplayers == 1) {
     struct alm_heap_stats s;
     alm_heap_stats_read(p->game->heap, &s);
-    uint64_t expected = SHARED;
+    uint64_t expected = SHARED, packed = 0; /* the blocks are not known */
     FOR_EACH_NODE(p, i) {
-      expected += p->is_reachable[i] || is_seen(p, i);
+      bool is_alive = p->is_reachable[i] || is_seen(p, i);
+      expected += is_alive;
+      packed += is_alive && is_packed(p->game, &p->nodes[i]);
     }
-    REQUIRE(s.live_objects >= expected);
+    REQUIRE(s.live_objects >= expected - packed);
     p->live_expected += expected;
     p->live_found += s.live_objects;
   }
@@ -1393,6 +1428,9 @@ static void game(unsigned nplayers, size_t operations,
   struct rng r = {g.seed};
   REQUIRE(heap_under_test(&options, &g.heap) == ALM_OK);
   REQUIRE(alm_mutator_attach(g.heap, &g.main) == ALM_OK);
+  for (size_t i = 0; i < 4096; i += DISPLACED) {
+    REQUIRE(alm_displacement_add(g.heap, i) == ALM_OK);
+  }
   make_types(&g, &r);
   REQUIRE(alm_root_add(g.heap, g.shared, sizeof g.shared) == ALM_OK);
   deep(make_shared, &g, SHARED);

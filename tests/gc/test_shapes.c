@@ -382,7 +382,8 @@ static void build_sizes(size_t n) {
   for (size_t i = 0; i < n; i++) {
     size_t bytes = size_of(i);
     void *p = make_of(i, bytes);
-    REQUIRE(p != NULL && alm_object_bytes(t.heap, p) >= bytes);
+    bool is_packed = i % 3 == 0 && bytes < 16;
+    REQUIRE(p != NULL && (is_packed || alm_object_bytes(t.heap, p) >= bytes));
     alm_store(t.m, all, &all[i], p);
     for (size_t k = 0; k < bytes; k++) {
       REQUIRE(((char *)p)[k] == 0);
@@ -414,12 +415,12 @@ static void drop_some_sizes(size_t n) {
 }
 
 static void objects_of_every_size_live_and_go(void) {
-  enum { SIZES = 650 };
+  enum { SIZES = 650, PACKED = 6 }; /* these may share a block */
   struct alm_heap_options options = {.check = 1, .first_bytes = 1 << 20};
   begin(&options);
   deep(build_sizes, SIZES);
   for (int i = 0; i < 5; i++) {
-    require_about(SIZES + 1);
+    require_about(SIZES + 1 - PACKED);
     deep(check_sizes, SIZES);
     deep(drop_some_sizes, SIZES);
   }

@@ -332,7 +332,7 @@ static void options_can_be_read_and_set(void **state) {
 
 static void every_error_has_a_sentence(void **state) {
   (void)state;
-  for (int e = ALM_OK; e <= ALM_ELATE; e++) {
+  for (int e = ALM_OK; e <= ALM_EPACKED; e++) {
     assert_true(strlen(alm_strerror((enum alm_err)e)) > 3);
     assert_string_not_equal(alm_strerror((enum alm_err)e),
                             alm_strerror((enum alm_err)1000));
@@ -386,6 +386,50 @@ static void release_memory_returns_all_but_what_is_to_be_kept(void **state) {
   assert_true(s.released >= 64 << 20);
 }
 
+static size_t resident_bytes(void) {
+  unsigned long size = 0, resident = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  assert_non_null(f);
+  assert_int_equal(fscanf(f, "%lu %lu", &size, &resident), 2);
+  fclose(f);
+  return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Every second of many objects goes, and a large one comes: what is free beside
+ * it is not kept. */
+static void holes_between_objects_are_returned(void **state) {
+  (void)state;
+  enum { N = 1000, HOLE = 72 << 10, LARGE = 16 << 20 };
+  static char *p[N];
+  struct alm_stats s;
+  (void)alm_release_memory(0);
+  size_t before = resident_bytes();
+  for (size_t i = 0; i < N; i++) {
+    p[i] = alm_malloc(HOLE);
+    assert_non_null(p[i]);
+    memset(p[i], (int)i, HOLE);
+  }
+  for (size_t i = 0; i < N; i += 2) {
+    alm_free(p[i]);
+  }
+  (void)alm_release_memory(0);
+  char *large = alm_malloc(LARGE);
+  assert_non_null(large);
+  memset(large, 1, LARGE);
+  size_t used = (size_t)N / 2 * HOLE + LARGE;
+  alm_stats_read(&s);
+  assert_true(s.heap_inuse >= used);
+  assert_true(s.heap_mapped <= used + used / 10);
+  if (!UNDER_ASAN && !UNDER_TSAN) { /* their shadow is resident as well */
+    assert_true(resident_bytes() - before <= used + used / 10);
+  }
+  for (size_t i = 1; i < N; i += 2) {
+    assert_int_equal(p[i][HOLE - 1], (char)i);
+    alm_free(p[i]);
+  }
+  alm_free(large);
+}
+
 #define WITH_HANDLER(f)                                                        \
   cmocka_unit_test_setup_teardown(f, with_handler, without_handler)
 
@@ -409,6 +453,7 @@ int main(void) {
       cmocka_unit_test(every_error_has_a_sentence),
       cmocka_unit_test(statistics_count_calls_by_class),
       cmocka_unit_test(release_memory_returns_all_but_what_is_to_be_kept),
+      cmocka_unit_test(holes_between_objects_are_returned),
   };
   setenv("ALMACEN", "background=0", 1);
   return cmocka_run_group_tests(tests, NULL, NULL);
