@@ -246,7 +246,8 @@ uint64_t os_image(void) {
   if (random != NULL) {
     memcpy(words, random, sizeof words);
   }
-  uint64_t mixed = (words[0] ^ linux_start_ticks()) * 0x9e3779b97f4a7c15u;
+  uint64_t process = linux_start_ticks() ^ (uint64_t)os_pid() << 32;
+  uint64_t mixed = (words[0] ^ process) * 0x9e3779b97f4a7c15u;
   mixed = (mixed ^ (mixed >> 29) ^ words[1]) * 0xbf58476d1ce4e5b9u;
   errno = saved;
   return mixed ^ (mixed >> 32);
