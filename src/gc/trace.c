@@ -9,8 +9,12 @@
 
 void trace_reach(struct trace *t, enum trace_border border,
                  const struct alm_heap *h) {
+  bool is_end = border == TRACE_BEGIN || border == TRACE_END;
+  if (border == TRACE_BEGIN) {
+    t->is_printed = conf_number(CONF_gctrace) != 0;
+  }
   t->at[border].now_ns = os_now_ns();
-  t->at[border].own_ns = os_cpu_ns();
+  t->at[border].own_ns = is_end || t->is_printed ? os_cpu_ns() : 0;
   if (border == TRACE_BEGIN) {
     return; /* another thread's collection may be under way */
   }
@@ -93,7 +97,7 @@ static unsigned trace_percent(uint64_t age_ns) {
 }
 
 void trace_print(const struct trace *t, const struct alm_heap *h) {
-  if (!conf_number(CONF_gctrace)) {
+  if (!t->is_printed) {
     return;
   }
   char heap[32] = "";

@@ -7,7 +7,8 @@
  *         the markers' threads is what they noted down when they were last
  *         done.
  * LOCKS   none. The collector's thread only.
- * COST    Per border a look at the clock and a system call.
+ * COST    Per border a look at the clock; two system calls for the CPU time,
+ *         four with gctrace=1.
  * SOURCE  Go mgc.go: the fields of the gctrace line.
  */
 #ifndef ALM_GC_TRACE_H
@@ -29,9 +30,11 @@ enum trace_border {
 struct trace {
   struct {
     uint64_t now_ns;
-    uint64_t own_ns;  /* CPU time of the collector's thread         */
+    uint64_t own_ns;  /* CPU time of the collector's thread; between
+                         the first and the last border only for the line */
     uint64_t team_ns; /* CPU time of the team's threads together    */
   } at[TRACE_BORDERS];
+  bool is_printed;      /* gctrace was 1 when it began                     */
   uint64_t start_bytes; /* live at the last collection and allocated since */
   uint64_t end_bytes;   /* the same when marking was over                  */
   uint64_t goal_bytes;  /* what this collection waited for                 */
@@ -46,7 +49,7 @@ ALM_INTERNAL void trace_reach(struct trace *t, enum trace_border border,
 ALM_INTERNAL uint64_t trace_pause_ns(const struct trace *t);
 /* All borders are reached: count the collection. */
 ALM_INTERNAL void trace_account(const struct trace *t);
-/* The line, if gctrace is 1. The heap's own statistics are up to date. */
+/* The line, if gctrace was 1. The heap's own statistics are up to date. */
 ALM_INTERNAL void trace_print(const struct trace *t, const struct alm_heap *h);
 
 #endif
