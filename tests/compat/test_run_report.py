@@ -820,6 +820,14 @@ def test_collected_heaps_of_forked_children():
             check(gc["alloc_bytes"] < 10000 * 600 * 2, gc)
 
 
+def test_collected_heaps_beside_a_comparison():
+    done, document = report_of(collecting("archive"),
+                               options=("--compare", "--rounds", "1"))
+    equal(gc_of(document)["heaps"], 1)
+    contains(done.stderr, b"Compared with the system's malloc")
+    contains(done.stderr, b"Collected heaps")
+
+
 def test_no_collected_heaps():
     done, document = report_of("true")
     equal(document["total"]["gc"], None)
