@@ -382,7 +382,8 @@ ALM_API bool alm_check(void);
 /* ---- statistics ------------------------------------------------------- */
 
 enum {
-  ALM_CLASS_COUNT = 68 /* size classes; 0 stands for large objects */
+  ALM_CLASS_COUNT = 68, /* size classes; 0 stands for large objects */
+  ALM_PAUSE_COUNT = 24  /* lengths of pauses, see struct alm_gc_stats */
 };
 
 /* One size class. Counters only grow; gauges are values now. */
@@ -400,11 +401,46 @@ struct alm_class_stats {
   uint64_t inherited_bytes; /* the same in bytes                             */
 };
 
-/* The account of one process. Bytes unless named otherwise. */
+/* The spans that garbage-collected heaps have of one size class. */
+struct alm_gc_class_stats {
+  uint64_t object_bytes; /* slot size; 0 for class 0, and while never used   */
+  uint64_t bytes;        /* gauge                                            */
+  uint64_t bytes_max;    /* largest value of `bytes`                         */
+};
+
+/* What the garbage-collected heaps of a process did: all together, also those
+ * that are gone. Counters but where it says gauge or largest; bytes unless
+ * named otherwise. */
+struct alm_gc_stats {
+  uint64_t heaps;     /* made (or inherited by a forked child)            */
+  uint64_t heaps_now; /* gauge                                            */
+  uint64_t collections;
+  uint64_t pause_ns;     /* threads of a heap stood still, in all ...        */
+  uint64_t pause_ns_max; /* ... and at most                                  */
+  uint64_t cpu_ns;       /* CPU time of collections, all threads             */
+  uint64_t alloc_bytes;  /* claimed by mutators; up to date when read, as of
+                            the last collections in a killed process's record */
+  uint64_t heap_bytes;   /* gauge: spans                                     */
+  uint64_t heap_bytes_max;
+  uint64_t live_bytes;   /* marked by the last collection of each heap that
+                            there was when the last one ended                */
+  uint64_t live_objects; /* objects, the same                                */
+  uint64_t live_bytes_max;
+  uint64_t finalizers_queued; /* functions: finalizers and cleanups          */
+  uint64_t finalizers_run;    /* functions taken by alm_finalizers_run       */
+  /* Pauses of less than 2^i us that are in no element before; the last one
+   * also has the longer ones. */
+  uint64_t pauses[ALM_PAUSE_COUNT];
+  struct alm_gc_class_stats classes[ALM_CLASS_COUNT];
+};
+
+/* The account of one process. Bytes unless named otherwise. The classes do
+ * not count objects of garbage-collected heaps, all else counts their pages. */
 struct alm_stats {
   uint64_t heap_inuse;       /* gauge: pages in spans                         */
   uint64_t heap_inuse_max;   /* largest value of heap_inuse                   */
-  uint64_t live_at_max;      /* bytes in live objects when that was reached   */
+  uint64_t live_at_max;      /* bytes in live objects when that was reached;
+                                spans of collected heaps count whole         */
   uint64_t heap_free;        /* gauge: free pages not returned to the OS      */
   uint64_t heap_mapped;      /* gauge: in use, free, or in threads' caches    */
   uint64_t heap_mapped_max;  /* largest value of heap_mapped                  */
@@ -416,6 +452,7 @@ struct alm_stats {
   uint64_t realloc_moved;    /* counter, calls that copied                    */
   uint64_t realloc_remapped; /* counter, calls that moved OS pages           */
   struct alm_class_stats classes[ALM_CLASS_COUNT];
+  struct alm_gc_stats gc;
 };
 
 /* alm_stats_read -- read the account of this process.
@@ -426,19 +463,22 @@ struct alm_stats {
  * Returns  nothing
  * Errors   none
  * Threads  any
- * Cost     proportional to threads x size classes; nothing is counted on
- *          allocation's fast path for it.
+ * Cost     proportional to threads x size classes, and to collected heaps;
+ *          nothing is counted on allocation's fast path for it.
  * Since    0.1
  */
 ALM_API void alm_stats_read(struct alm_stats *out);
 
 /* The record of a process: a file the library keeps mapped while it runs
- * when the option `record` names a directory. Its name is PID-N.almrec, N
- * counting the program images the process has run (exec) and so is 0 for
- * most. A forked child has a record of its own, counting from zero. The file
+ * when the option `record` names a directory. Its name is PID-N.almrec. N is 0
+ * for most; it goes on counting when the process runs another program image
+ * (exec), and when an image holds the library twice: the malloc face is
+ * preloaded into a program that was linked with libalmacen.a. Such copies are
+ * allocators of their own, each with its own record; `image` is the same in
+ * them. A forked child has a record of its own, counting from zero. The file
  * stays valid when the process is killed; it is then a few batches of objects
  * (some 16 KiB) per thread and class behind. Native byte order. */
-#define ALM_RECORD_MAGIC "ALMREC1"
+#define ALM_RECORD_MAGIC "ALMREC2"
 
 enum alm_record_state {
   ALM_RECORD_RUNNING = 1, /* also: was killed, or replaced by exec           */
@@ -451,6 +491,9 @@ struct alm_record {
   uint32_t state;        /* enum alm_record_state                            */
   uint32_t pid;
   uint32_t parent_pid;
+  uint64_t image; /* the same in the records of one program image only       */
+  char face[8];   /* "malloc": the copy that is malloc; "alm": one that has
+                     the functions with the prefix only                      */
   uint64_t start_ns;  /* CLOCK_REALTIME                                      */
   uint64_t end_ns;    /* CLOCK_REALTIME, 0 unless state is EXITED            */
   uint64_t user_ns;   /* CPU time at the last update                         */

@@ -33,6 +33,7 @@
 #include "gc/special.c"
 #include "gc/stack.c"
 #include "gc/sweep.c"
+#include "gc/trace.c"
 #include "gc/work.c"
 #include "gc/world.c"
 

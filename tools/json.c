@@ -92,6 +92,65 @@ static void put_classes(cJSON *parent, const struct alm_stats *stats) {
   }
 }
 
+static void put_gc_classes(cJSON *parent, const struct alm_gc_stats *gc) {
+  cJSON *list = must(cJSON_AddArrayToObject(parent, "classes"));
+
+  for (int i = 0; i < ALM_CLASS_COUNT; i++) {
+    const struct alm_gc_class_stats *class = &gc->classes[i];
+
+    if (!class->bytes_max) continue;
+    cJSON *object = must(cJSON_CreateObject());
+
+    cJSON_AddItemToArray(list, object);
+    put_count(object, "class", (uint64_t)i);
+    put_count(object, "object_bytes", class->object_bytes);
+    put_count(object, "bytes", class->bytes);
+    put_count(object, "bytes_max", class->bytes_max);
+  }
+}
+
+static void put_pauses(cJSON *parent, const struct alm_gc_stats *gc) {
+  cJSON *list = must(cJSON_AddArrayToObject(parent, "pauses"));
+
+  for (int i = 0; i < ALM_PAUSE_COUNT; i++) {
+    if (!gc->pauses[i]) continue;
+    cJSON *object = must(cJSON_CreateObject());
+
+    cJSON_AddItemToArray(list, object);
+    if (i < ALM_PAUSE_COUNT - 1) {
+      put_count(object, "below_ns", ((uint64_t)1 << i) * 1000);
+    } else {
+      must(cJSON_AddNullToObject(object, "below_ns"));
+    }
+    put_count(object, "count", gc->pauses[i]);
+  }
+}
+
+static void put_gc(cJSON *parent, const struct alm_gc_stats *gc) {
+  if (!gc->heaps) {
+    must(cJSON_AddNullToObject(parent, "gc"));
+    return;
+  }
+  cJSON *object = must(cJSON_AddObjectToObject(parent, "gc"));
+
+  put_count(object, "heaps", gc->heaps);
+  put_count(object, "heaps_now", gc->heaps_now);
+  put_count(object, "collections", gc->collections);
+  put_count(object, "pause_ns", gc->pause_ns);
+  put_count(object, "pause_ns_max", gc->pause_ns_max);
+  put_count(object, "cpu_ns", gc->cpu_ns);
+  put_count(object, "alloc_bytes", gc->alloc_bytes);
+  put_count(object, "heap_bytes", gc->heap_bytes);
+  put_count(object, "heap_bytes_max", gc->heap_bytes_max);
+  put_count(object, "live_bytes", gc->live_bytes);
+  put_count(object, "live_objects", gc->live_objects);
+  put_count(object, "live_bytes_max", gc->live_bytes_max);
+  put_count(object, "finalizers_queued", gc->finalizers_queued);
+  put_count(object, "finalizers_run", gc->finalizers_run);
+  put_pauses(object, gc);
+  put_gc_classes(object, gc);
+}
+
 static void put_stats(cJSON *parent, const char *name,
                       const struct alm_stats *stats) {
   cJSON *object = must(cJSON_AddObjectToObject(parent, name));
@@ -123,6 +182,7 @@ static void put_stats(cJSON *parent, const char *name,
   put_count(object, "realloc_moved", stats->realloc_moved);
   put_count(object, "realloc_remapped", stats->realloc_remapped);
   put_classes(object, stats);
+  put_gc(object, &stats->gc);
 }
 
 static void put_image(cJSON *list, const struct image *image) {
@@ -132,7 +192,8 @@ static void put_image(cJSON *list, const struct image *image) {
   cJSON_AddItemToArray(list, object);
   put_count(object, "pid", image->pid);
   put_count(object, "parent_pid", image->parent_pid);
-  put_count(object, "image", image->number);
+  put_count(object, "image", image->index);
+  put_string(object, "face", image->is_malloc ? "malloc" : "alm");
   put_string(object, "command", image->command);
   put_string(object, "state", record_state_name(image->state));
   put_count(object, "start_ns", record->start_ns);

@@ -4,7 +4,7 @@
  *         how each process ended and sums up.
  * HOW     A record is trusted only after its header fits: whoever runs in
  *         the program can write anything into the directory. Every image
- *         keeps a summary; the whole record is 4.7 KB and is kept for the
+ *         keeps a summary; the whole record is 8 KB and is kept for the
  *         biggest image only, unless all are wanted.
  */
 #include "tool.h"
@@ -65,19 +65,37 @@ const char *record_state_name(enum process_state state) {
 
 /* ---- one file ----------------------------------------------------------- */
 
+/* What is wrong with the numbers that all else relies on, or NULL. */
+static const char *record_class_fault(const struct alm_stats *stats) {
+  /* 1 MiB: far above every class and span there is or may be. */
+  enum { MOST = 1 << 20 };
+
+  for (int i = 1; i < ALM_CLASS_COUNT; i++) {
+    const struct alm_class_stats *class = &stats->classes[i];
+
+    if (class->object_bytes > MOST || class->span_bytes > MOST ||
+        stats->gc.classes[i].object_bytes > MOST) {
+      return "corrupt: impossible size class";
+    }
+  }
+  return NULL;
+}
+
 /* NULL when the record can be used, else what is wrong with it. */
 static const char *record_fault(const struct alm_record *record, size_t length,
                                 uint32_t pid) {
   static const char magic[8] = ALM_RECORD_MAGIC;
   static const char nothing[8];
+  const size_t without_version = strlen(magic) - 1;
 
   if (length < sizeof record->magic) return "truncated";
   if (!memcmp(record->magic, nothing, sizeof nothing)) {
     return "never completed: the process ended while it started";
   }
-  if (memcmp(record->magic, magic, sizeof magic) != 0) return "no record";
+  if (memcmp(record->magic, magic, without_version) != 0) return "no record";
   if (length < offsetof(struct alm_record, pid)) return "truncated";
-  if (record->record_bytes != sizeof *record) {
+  if (memcmp(record->magic, magic, sizeof magic) != 0 ||
+      record->record_bytes != sizeof *record) {
     return "written by another version of the library";
   }
   if (length < sizeof *record) return "truncated";
@@ -89,15 +107,10 @@ static const char *record_fault(const struct alm_record *record, size_t length,
   if (!memchr(record->command, 0, sizeof record->command)) {
     return "corrupt: the command does not end";
   }
-  for (int i = 1; i < ALM_CLASS_COUNT; i++) {
-    const struct alm_class_stats *class = &record->stats.classes[i];
-
-    /* 1 MiB: far above every class and span there is or may be. */
-    if (class->object_bytes > 1 << 20 || class->span_bytes > 1 << 20) {
-      return "corrupt: impossible size class";
-    }
+  if (!memchr(record->face, 0, sizeof record->face)) {
+    return "corrupt: unknown face";
   }
-  return NULL;
+  return record_class_fault(&record->stats);
 }
 
 /* Read file `name` into *record; NULL or what is wrong. */
@@ -150,6 +163,34 @@ static void add_class(struct alm_class_stats *sum,
   sum->inherited += one->inherited;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b) {
+  return a > b ? a : b;
+}
+
+static void add_gc(struct alm_gc_stats *sum, const struct alm_gc_stats *one) {
+  sum->heaps += one->heaps;
+  sum->heaps_now += one->heaps_now;
+  sum->collections += one->collections;
+  sum->pause_ns += one->pause_ns;
+  sum->pause_ns_max = larger(sum->pause_ns_max, one->pause_ns_max);
+  sum->cpu_ns += one->cpu_ns;
+  sum->alloc_bytes += one->alloc_bytes;
+  sum->heap_bytes += one->heap_bytes;
+  sum->heap_bytes_max += one->heap_bytes_max;
+  sum->live_bytes += one->live_bytes;
+  sum->live_objects += one->live_objects;
+  sum->live_bytes_max += one->live_bytes_max;
+  sum->finalizers_queued += one->finalizers_queued;
+  sum->finalizers_run += one->finalizers_run;
+  for (int i = 0; i < ALM_PAUSE_COUNT; i++) sum->pauses[i] += one->pauses[i];
+  for (int i = 0; i < ALM_CLASS_COUNT; i++) {
+    sum->classes[i].object_bytes =
+        larger(sum->classes[i].object_bytes, one->classes[i].object_bytes);
+    sum->classes[i].bytes += one->classes[i].bytes;
+    sum->classes[i].bytes_max += one->classes[i].bytes_max;
+  }
+}
+
 static void add_stats(struct alm_stats *sum, const struct alm_stats *one) {
   sum->heap_inuse += one->heap_inuse;
   sum->heap_inuse_max += one->heap_inuse_max;
@@ -167,6 +208,7 @@ static void add_stats(struct alm_stats *sum, const struct alm_stats *one) {
   for (int i = 0; i < ALM_CLASS_COUNT; i++) {
     add_class(&sum->classes[i], &one->classes[i]);
   }
+  add_gc(&sum->gc, &one->gc);
 }
 
 static struct image image_of(const struct alm_record *record, uint32_t number) {
@@ -174,10 +216,18 @@ static struct image image_of(const struct alm_record *record, uint32_t number) {
       .pid = record->pid,
       .parent_pid = record->parent_pid,
       .number = number,
+      .id = record->image,
+      .is_malloc = !strcmp(record->face, "malloc"),
       .state =
           record->state == ALM_RECORD_EXITED ? PROCESS_EXITED : PROCESS_ENDED,
       .start_ns = record->start_ns,
+      .wall_ns = record->end_ns > record->start_ns
+                     ? record->end_ns - record->start_ns
+                     : 0,
+      .cpu_ns = record->user_ns + record->system_ns,
+      .alloc_bytes = record->stats.gc.alloc_bytes,
       .heap_max = record->stats.heap_inuse_max,
+      .threads = record->stats.threads,
       .rss_max = record->rss_max,
   };
 
@@ -191,6 +241,10 @@ static struct image image_of(const struct alm_record *record, uint32_t number) {
   image.weight =
       image.heap_max < image.alloc_bytes ? image.heap_max : image.alloc_bytes;
   memcpy(image.command, record->command, sizeof image.command);
+  if (record->stats.gc.heaps) {
+    image.gc = tool_grow(NULL, 1, sizeof *image.gc);
+    *image.gc = record->stats.gc;
+  }
   return image;
 }
 
@@ -242,40 +296,98 @@ static enum process_state final_state(const struct image *image,
   return launch_is_running((pid_t)image->pid) ? PROCESS_RUNNING : PROCESS_ENDED;
 }
 
+size_t record_copies(const struct account *account, size_t i, size_t *end) {
+  size_t first = i;
+
+  while (account->images[first].is_copy) first--;
+  *end = i + 1;
+  while (*end < account->nimages && account->images[*end].is_copy) ++*end;
+  return first;
+}
+
+/* Find the copies: the same process and image. They get one state: an image
+ * has exited when all its copies say so; one that a plugin had, which was
+ * closed, says it too early. */
+static void find_copies(struct account *account) {
+  for (size_t i = 1; i < account->nimages; i++) {
+    struct image *image = &account->images[i];
+
+    image->is_copy = image[-1].pid == image->pid && image[-1].id == image->id;
+  }
+  for (size_t i = 0, end; i < account->nimages; i = end) {
+    enum process_state state = PROCESS_EXITED;
+    struct image *images = account->images;
+
+    record_copies(account, i, &end);
+    for (size_t k = i; k < end; k++) {
+      if (images[k].state != PROCESS_EXITED) state = images[k].state;
+    }
+    for (size_t k = i; k < end; k++) images[k].state = state;
+  }
+}
+
+/* The image whose copies are images[first .. end) is the process's next. */
+static void add_image(struct process *process, struct image *images,
+                      size_t first, size_t end, uint32_t index) {
+  uint64_t heap_max = 0, threads = 0;
+
+  for (size_t k = first; k < end; k++) {
+    struct image *image = &images[k];
+
+    image->index = index;
+    heap_max += image->heap_max;
+    threads = larger(threads, image->threads);
+    process->alloc_bytes += image->alloc_bytes;
+    process->weight = larger(process->weight, image->weight);
+    process->rss_max = larger(process->rss_max, image->rss_max);
+  }
+  process->nimages += end - first;
+  process->heap_max = larger(process->heap_max, heap_max);
+  process->threads += threads;
+}
+
+static void set_state(struct account *account, size_t last,
+                      enum process_state state) {
+  size_t end;
+
+  for (size_t k = record_copies(account, last, &end); k < end; k++) {
+    account->images[k].state = state;
+  }
+}
+
 /* Images become processes: the same pid, until one of them has exited (the
  * kernel then gave the pid to another process). */
 static void group(struct account *account, const struct launch_result *result) {
   struct image *images = account->images;
   struct process *process = NULL;
+  uint32_t index = 0;
 
   account->processes = tool_grow(NULL, account->nimages, sizeof *process);
-  for (size_t i = 0; i < account->nimages; i++) {
+  for (size_t i = 0, end; i < account->nimages; i = end) {
     struct image *image = &images[i];
     const bool is_next = i > 0 && image[-1].pid == image->pid &&
                          image[-1].state != PROCESS_EXITED;
 
-    if (!is_next) {
+    record_copies(account, i, &end);
+    if (is_next) {
+      set_state(account, i - 1, PROCESS_EXEC);
+      index++;
+    } else {
       process = &account->processes[account->nprocesses++];
       *process = (struct process){.first = i,
                                   .pid = image->pid,
                                   .parent_pid = image->parent_pid,
                                   .start_ns = image->start_ns};
-    } else {
-      image[-1].state = PROCESS_EXEC;
+      index = 0;
     }
-    process->nimages++;
-    process->alloc_bytes += image->alloc_bytes;
-    if (image->weight > process->weight) process->weight = image->weight;
-    if (image->heap_max > process->heap_max)
-      process->heap_max = image->heap_max;
-    if (image->rss_max > process->rss_max) process->rss_max = image->rss_max;
+    add_image(process, images, i, end, index);
   }
   for (size_t i = 0; i < account->nprocesses; i++) {
     process = &account->processes[i];
-    struct image *last = &images[process->first + process->nimages - 1];
+    const size_t last = process->first + process->nimages - 1;
 
-    last->state = final_state(last, result);
-    process->state = last->state;
+    process->state = final_state(&images[last], result);
+    set_state(account, last, process->state);
   }
   if (account->nprocesses) {
     qsort(account->processes, account->nprocesses, sizeof *process, by_start);
@@ -308,6 +420,46 @@ static void add_record(struct account *account, struct alm_record *record,
   image->record = NULL;
 }
 
+/* After the sort: where the images are that the report is about. */
+static void find_biggest(struct account *account) {
+  account->biggest = account->collector = 0;
+  for (size_t i = 0; i < account->nimages; i++) {
+    const struct image *biggest = &account->images[account->biggest];
+    const struct image *collector = &account->images[account->collector];
+    const struct image *image = &account->images[i];
+
+    if (image->record &&
+        (!biggest->record || image->weight > biggest->weight)) {
+      account->biggest = i;
+    }
+    if (!image->gc) continue;
+    if (!collector->gc || image->gc->alloc_bytes > collector->gc->alloc_bytes) {
+      account->collector = i;
+    }
+    account->ncollectors++;
+  }
+}
+
+/* The biggest image is reported on with all its copies. Their records were
+ * read before; who has taken them away since does without. */
+static void keep_copies(struct account *account, int dir) {
+  size_t end;
+
+  for (size_t k = record_copies(account, account->biggest, &end); k < end;
+       k++) {
+    struct image *image = &account->images[k];
+    char name[64];
+
+    if (image->record) continue;
+    snprintf(name, sizeof name, "%u-%u.almrec", image->pid, image->number);
+    image->record = tool_grow(NULL, 1, sizeof *image->record);
+    if (record_read(dir, name, image->pid, image->record)) {
+      free(image->record);
+      image->record = NULL;
+    }
+  }
+}
+
 void record_read_all(const char *path, bool keep_all,
                      const struct launch_result *result, struct account *out) {
   DIR *dir = opendir(path);
@@ -330,30 +482,25 @@ void record_read_all(const char *path, bool keep_all,
       add_record(out, record, number, keep_all);
     }
   }
-  closedir(dir);
   if (out->nimages) {
     qsort(out->images, out->nimages, sizeof *out->images, by_pid);
+    find_copies(out);
+    find_biggest(out);
+    keep_copies(out, dirfd(dir));
   }
+  closedir(dir);
   if (result->nendings) {
     qsort(result->endings, result->nendings, sizeof *result->endings,
           by_ending_pid);
-  }
-  /* The sort has moved the images. */
-  out->biggest = 0;
-  for (size_t i = 0; i < out->nimages; i++) {
-    const struct image *biggest = &out->images[out->biggest];
-    const struct image *image = &out->images[i];
-
-    if (!image->record) continue;
-    if (!biggest->record || image->weight > biggest->weight) {
-      out->biggest = i;
-    }
   }
   group(out, result);
 }
 
 void record_fini(struct account *account) {
-  for (size_t i = 0; i < account->nimages; i++) free(account->images[i].record);
+  for (size_t i = 0; i < account->nimages; i++) {
+    free(account->images[i].record);
+    free(account->images[i].gc);
+  }
   free(account->images);
   free(account->processes);
   free(account->skipped);

@@ -2,7 +2,9 @@
  *
  * WHAT    From the general to the particular: how the program ended and what
  *         it cost, the comparison, the processes, then the memory of the
- *         biggest process: totals, size classes, spans.
+ *         biggest process: totals, size classes, spans, of each copy of the
+ *         library in it; then collected heaps, of the process that used them
+ *         most.
  * HOW     Everything is laid out in columns for text->width; below 72 one
  *         bar of the two goes, below 56 both.
  */
@@ -98,7 +100,8 @@ static void print_head(const struct run *run, const struct text *text) {
   if (account->nprocesses) {
     fputs(gap, text->out);
     put_fact(text, is_one ? "threads" : "processes",
-             text_count(is_one ? account->total.threads : account->nprocesses));
+             text_count(is_one ? account->processes[0].threads
+                               : account->nprocesses));
   }
   fputc('\n', text->out);
 }
@@ -423,39 +426,65 @@ static void put_realloc(const struct text *text,
   put_remark(text, 30, remark);
 }
 
-/* Fill `remark` when there are several processes and one must be named. */
-static void name_process(const struct run *run, char *remark, size_t size) {
+/* Fill `remark` when there are several processes, or several copies of the
+ * library in the process, and one must be named. */
+static void name_copy(const struct run *run, const struct image *image,
+                      char *remark, size_t size) {
+  const struct account *account = &run->account;
+  const char *copy = image->is_malloc ? "malloc" : "almacen linked into it";
+  size_t end;
+  const size_t first =
+      record_copies(account, (size_t)(image - account->images), &end);
+  const bool is_alone = end == first + 1;
+
   *remark = '\0';
-  if (run->account.nprocesses < 2) return;
-  snprintf(remark, size, "of the biggest process, %u",
-           run->account.images[run->account.biggest].pid);
+  if (account->nprocesses < 2) {
+    if (!is_alone)
+      snprintf(remark, size, "of the program's %s",
+               image->is_malloc ? copy : "own almacen");
+  } else {
+    snprintf(remark, size, "of the biggest process, %u%s%s", image->pid,
+             is_alone ? "" : ": ", is_alone ? "" : copy);
+  }
 }
 
-static void print_memory(const struct run *run, const struct text *text) {
-  const struct image *image = &run->account.images[run->account.biggest];
-  const struct alm_stats *stats = &image->record->stats;
+/* The rows that tell of malloc's objects. */
+static void put_objects(const struct text *text,
+                        const struct alm_stats *stats) {
   const struct sums sums = sums_of(stats);
-  char remark[64];
 
-  name_process(run, remark, sizeof remark);
+  put_amount(text, "allocated", sums.alloc_bytes, sums.allocs);
+  put_amount(text, "live at the end", sums.live_bytes, sums.live);
+}
+
+static void print_memory(const struct run *run, const struct text *text,
+                         const struct image *image) {
+  const struct alm_stats *stats = &image->record->stats;
+  const struct alm_gc_stats *gc = image->gc;
+  const bool has_objects = !gc || sums_of(stats).allocs;
+  char remark[96];
+
+  name_copy(run, image, remark, sizeof remark);
   text_heading(text, "Memory", remark);
-  if (*remark) {
+  if (run->account.nprocesses > 1) {
     fputs("  ", text->out);
     text_clean(text, image->command, text->width - 2);
     fputs("\n", text->out);
   }
-  put_amount(text, "allocated", sums.alloc_bytes, sums.allocs);
-  put_amount(text, "live at the end", sums.live_bytes, sums.live);
-  put_bytes(text, "heap peak", heap_peak(stats), stats->live_at_max,
-            stats->live_at_max ? "of it live" : NULL);
-  put_fragmentation(text, stats);
+  if (has_objects) put_objects(text, stats);
+  put_bytes(text, "heap peak", heap_peak(stats),
+            gc ? gc->heap_bytes_max : stats->live_at_max,
+            gc                   ? "in collected heaps at most"
+            : stats->live_at_max ? "of it live"
+                                 : NULL);
+  if (has_objects) put_fragmentation(text, stats);
   put_bytes(text, "returned to OS", stats->released, stats->heap_free,
             "free and kept at the end");
   put_name(text, "own structures");
   put_right(text, 10, text_column(stats->metadata));
   fputc('\n', text->out);
   put_realloc(text, stats);
-  if (*remark) {
+  if (run->account.nprocesses > 1 && has_objects) {
     put_name(text, "threads");
     fprintf(text->out, "%6s\n", text_count(stats->threads).s);
   }
@@ -529,22 +558,22 @@ static size_t choose_rows(const struct alm_stats *stats, struct row *rows) {
   return nrows;
 }
 
-static void print_classes(const struct run *run, const struct text *text) {
-  const struct alm_stats *stats =
-      &run->account.images[run->account.biggest].record->stats;
+static void print_classes(const struct run *run, const struct text *text,
+                          const struct image *image) {
+  const struct alm_stats *stats = &image->record->stats;
   struct row rows[CLASS_ROWS + 2];
   const size_t nrows = choose_rows(stats, rows);
   const int bars = text->width < 56 ? 0 : text->width < 72 ? 1 : 2;
   const int columns = bars ? (text->width - 39) / bars - 2 : 0;
   uint64_t most_bytes = 0, most_objects = 0;
-  char remark[64];
+  char remark[96];
 
   if (nrows == 0) return;
   for (size_t i = 0; i < nrows; i++) {
     if (rows[i].bytes > most_bytes) most_bytes = rows[i].bytes;
     if (rows[i].objects > most_objects) most_objects = rows[i].objects;
   }
-  name_process(run, remark, sizeof remark);
+  name_copy(run, image, remark, sizeof remark);
   text_heading(text, "Allocated by size class", remark);
   text_style(text, TEXT_DIM);
   fprintf(text->out, "%11s%12s%*s%15s\n", "object", "bytes",
@@ -596,10 +625,10 @@ static void print_span_class(const struct text *text,
   fputc('\n', text->out);
 }
 
-static void print_spans(const struct run *run, const struct text *text) {
-  const struct alm_stats *stats =
-      &run->account.images[run->account.biggest].record->stats;
-  char remark[64];
+static void print_spans(const struct run *run, const struct text *text,
+                        const struct image *image) {
+  const struct alm_stats *stats = &image->record->stats;
+  char remark[96];
   size_t best[SPAN_ROWS];
   size_t nbest = 0;
 
@@ -615,13 +644,223 @@ static void print_spans(const struct run *run, const struct text *text) {
     if (k < SPAN_ROWS) best[k] = class;
   }
   if (nbest == 0) return;
-  name_process(run, remark, sizeof remark);
+  name_copy(run, image, remark, sizeof remark);
   text_heading(text, "Largest span classes", remark);
   text_style(text, TEXT_DIM);
   fprintf(text->out, "%11s%12s%10s   %-8s%12s%s\n", "object", "at peak",
           "spans", "of", "at the end", text->width < 72 ? "" : "  of it live");
   text_style(text, TEXT_PLAIN);
   for (size_t i = 0; i < nbest; i++) print_span_class(text, stats, best[i]);
+}
+
+/* ---- collected heaps ---------------------------------------------------- */
+
+/* As text_time, with more digits where pauses need them. */
+static struct text_number short_time(uint64_t ns) {
+  struct text_number number;
+  const double ms = (double)ns / 1e6;
+
+  if (ms >= 9.995) return text_time(ns);
+  snprintf(number.s, sizeof number.s, ms < 0.9995 ? "%.3f ms" : "%.2f ms", ms);
+  return number;
+}
+
+/* "  name   12.3 ms    remark" */
+static void put_time(const struct text *text, const char *name, uint64_t ns,
+                     const char *remark) {
+  put_name(text, name);
+  put_right(text, 10, short_time(ns));
+  put_remark(text, 30, remark);
+}
+
+/* "  name   123        remark" */
+static void put_number(const struct text *text, const char *name, uint64_t n,
+                       const char *remark) {
+  put_name(text, name);
+  fprintf(text->out, "%6s    ", text_count(n).s);
+  put_remark(text, 30, remark);
+}
+
+/* How often, how long: of the time the program image ran. */
+static void put_collections(const struct text *text, const struct image *image,
+                            uint64_t wall_ns) {
+  const struct alm_gc_stats *gc = image->gc;
+  char remark[128] = "";
+
+  if (gc->collections) {
+    snprintf(remark, sizeof remark, "every %s",
+             text_time(wall_ns / gc->collections).s);
+  }
+  put_number(text, "collections", gc->collections, remark);
+  if (!gc->collections) return;
+  snprintf(remark, sizeof remark, "%s of the wall time",
+           text_percent((double)gc->pause_ns, (double)wall_ns).s);
+  put_time(text, "all pauses", gc->pause_ns, remark);
+  snprintf(remark, sizeof remark, "%s on average",
+           short_time(gc->pause_ns / gc->collections).s);
+  put_time(text, "longest pause", gc->pause_ns_max, remark);
+  *remark = '\0';
+  if (image->cpu_ns >= gc->cpu_ns) {
+    snprintf(remark, sizeof remark, "%s of all CPU time",
+             text_percent((double)gc->cpu_ns, (double)image->cpu_ns).s);
+  }
+  put_time(text, "CPU", gc->cpu_ns, remark);
+}
+
+static void put_collected_bytes(const struct text *text,
+                                const struct alm_gc_stats *gc,
+                                uint64_t wall_ns) {
+  char remark[128] = "";
+
+  if (wall_ns) {
+    const double rate = (double)gc->alloc_bytes * 1e9 / (double)wall_ns;
+
+    snprintf(remark, sizeof remark, "%s a second",
+             text_bytes((uint64_t)rate).s);
+  }
+  put_name(text, "allocated");
+  put_right(text, 10, text_column(gc->alloc_bytes));
+  put_remark(text, 30, remark);
+  put_bytes(text, "heap peak", gc->heap_bytes_max, gc->heap_bytes,
+            "at the end");
+  if (!gc->collections) return;
+  snprintf(remark, sizeof remark, "in %s objects, at the last collection",
+           text_count(gc->live_objects).s);
+  put_name(text, "live");
+  put_right(text, 10, text_column(gc->live_bytes));
+  put_remark(text, 30, remark);
+  put_name(text, "live, at most");
+  put_right(text, 10, text_column(gc->live_bytes_max));
+  fputc('\n', text->out);
+}
+
+/* "256 us", "4 ms", "2.1 s": less than 2^i us. */
+static struct text_number pause_name(int i) {
+  struct text_number number;
+  const double us = (double)((uint64_t)1 << i);
+
+  if (us < 1e3) {
+    snprintf(number.s, sizeof number.s, "%.0f us", us);
+  } else if (us < 1e6) {
+    snprintf(number.s, sizeof number.s, "%.0f ms", us / 1e3);
+  } else {
+    snprintf(number.s, sizeof number.s, "%.1f s", us / 1e6);
+  }
+  return number;
+}
+
+/* How many pauses were how long: from the first length that occurred to the
+ * last. */
+static void print_pauses(const struct text *text,
+                         const struct alm_gc_stats *gc) {
+  const int columns = text->width < 48 ? 0 : text->width - 38;
+  int first = ALM_PAUSE_COUNT, last = -1;
+  uint64_t most = 0, all = 0, so_far = 0;
+
+  for (int i = 0; i < ALM_PAUSE_COUNT; i++) {
+    if (!gc->pauses[i]) continue;
+    if (last < 0) first = i;
+    last = i;
+    if (gc->pauses[i] > most) most = gc->pauses[i];
+    all += gc->pauses[i];
+  }
+  if (first == last || last < 0) return;
+  text_heading(text, "Pauses by length", NULL);
+  text_style(text, TEXT_DIM);
+  fprintf(text->out, "%11s%12s  %*s%10s\n", "less than", "pauses", columns, "",
+          "up to here");
+  text_style(text, TEXT_PLAIN);
+  for (int i = first; i <= last; i++) {
+    const bool is_open = i == ALM_PAUSE_COUNT - 1;
+
+    so_far += gc->pauses[i];
+    put_right(text, 11,
+              is_open ? (struct text_number){"longer"} : pause_name(i));
+    put_right(text, 12, text_count(gc->pauses[i]));
+    fputs("  ", text->out);
+    text_style(text, TEXT_OBJECTS);
+    text_bar(text, gc->pauses[i], most, columns);
+    text_style(text, TEXT_PLAIN);
+    put_right(text, 10, text_percent((double)so_far, (double)all));
+    fputc('\n', text->out);
+  }
+}
+
+static const struct alm_gc_class_stats *gc_class(const struct alm_gc_stats *gc,
+                                                 size_t row) {
+  return &gc->classes[row % ALM_CLASS_COUNT]; /* 0, the large ones, last */
+}
+
+/* The size classes with the largest spans, by object size. */
+static void print_collected_classes(const struct text *text,
+                                    const struct alm_gc_stats *gc) {
+  const int columns = text->width < 56 ? 0 : text->width - 39;
+  uint64_t most = 0, least = 0;
+  size_t nshown = 0;
+
+  for (size_t i = 1; i <= ALM_CLASS_COUNT; i++) {
+    if (gc_class(gc, i)->bytes_max > most) most = gc_class(gc, i)->bytes_max;
+  }
+  least = most / 200 + 1; /* what the bar would hardly show */
+  text_heading(text, "Collected heaps by size class", NULL);
+  text_style(text, TEXT_DIM);
+  fprintf(text->out, "%11s%12s  %*s%12s\n", "object", "at peak", columns, "",
+          "at the end");
+  text_style(text, TEXT_PLAIN);
+  for (size_t i = 1; i <= ALM_CLASS_COUNT; i++) {
+    const struct alm_gc_class_stats *one = gc_class(gc, i);
+    char name[64] = "> 32 KiB";
+
+    if (one->bytes_max < least) continue;
+    nshown++;
+    if (i != ALM_CLASS_COUNT) {
+      snprintf(name, sizeof name, "%s B", text_count(one->object_bytes).s);
+    }
+    fprintf(text->out, "%11s", name);
+    put_right(text, 12, text_column(one->bytes_max));
+    fputs("  ", text->out);
+    text_style(text, TEXT_BYTES);
+    text_bar(text, one->bytes_max, most, columns);
+    text_style(text, TEXT_PLAIN);
+    put_right(text, 12, text_column(one->bytes));
+    fputc('\n', text->out);
+  }
+}
+
+static void print_collected(const struct run *run, const struct text *text) {
+  const struct account *account = &run->account;
+  const struct image *image = &account->images[account->collector];
+  const struct alm_gc_stats *gc = image->gc;
+  const uint64_t wall_ns =
+      image->wall_ns ? image->wall_ns : run->result.usage.wall_ns;
+  char remark[128] = "";
+
+  if (account->nprocesses > 1) {
+    snprintf(remark, sizeof remark, "of process %u", image->pid);
+  }
+  text_heading(text, "Collected heaps", remark);
+  if (account->nprocesses > 1) {
+    fputs("  ", text->out);
+    text_clean(text, image->command, text->width - 2);
+    fputc('\n', text->out);
+  }
+  put_collections(text, image, wall_ns);
+  put_collected_bytes(text, gc, wall_ns);
+  if (gc->finalizers_queued) {
+    snprintf(remark, sizeof remark, "queued, %s of them run",
+             text_count(gc->finalizers_run).s);
+    put_number(text, "finalizers", gc->finalizers_queued, remark);
+  }
+  snprintf(remark, sizeof remark, "%s at the end", text_count(gc->heaps_now).s);
+  put_number(text, "heaps", gc->heaps, remark);
+  if (account->ncollectors > 1) {
+    snprintf(remark, sizeof remark, "with %s collections, %s of pauses",
+             text_count(account->total.gc.collections).s,
+             text_time(account->total.gc.pause_ns).s);
+    put_number(text, "all such processes", account->ncollectors, remark);
+  }
+  print_pauses(text, gc);
+  print_collected_classes(text, gc);
 }
 
 /* ---- the whole ---------------------------------------------------------- */
@@ -631,8 +870,9 @@ static void print_trouble(const struct run *run, const struct text *text) {
 
   if (!account->nimages) {
     fputs("\n  No process left a record: the program allocated nothing, or\n"
-          "  loads no libraries from LD_PRELOAD (statically linked,\n"
-          "  set-user-ID), or cannot write to the temporary directory.\n",
+          "  loads no libraries from LD_PRELOAD (statically linked without\n"
+          "  almacen, set-user-ID), or cannot write to the temporary\n"
+          "  directory.\n",
           text->out);
   }
   if (!account->nskipped) return;
@@ -649,14 +889,45 @@ static void print_trouble(const struct run *run, const struct text *text) {
   }
 }
 
+static bool is_collector(const struct run *run, const struct image *image) {
+  return run->account.ncollectors &&
+         image == &run->account.images[run->account.collector];
+}
+
+static void print_image(const struct run *run, const struct text *text,
+                        const struct image *image) {
+  print_memory(run, text, image);
+  if (is_collector(run, image)) print_collected(run, text);
+  print_classes(run, text, image);
+  print_spans(run, text, image);
+}
+
+/* The biggest image, its largest copy first; then the collected heaps, if
+ * they are another's. */
+static void print_images(const struct run *run, const struct text *text) {
+  const struct account *account = &run->account;
+  const struct image *biggest = &account->images[account->biggest];
+  bool has_collector = is_collector(run, biggest);
+  size_t end;
+
+  print_image(run, text, biggest);
+  for (size_t k = record_copies(account, account->biggest, &end); k < end;
+       k++) {
+    const struct image *copy = &account->images[k];
+
+    if (copy == biggest || !copy->record) continue;
+    print_image(run, text, copy);
+    has_collector = has_collector || is_collector(run, copy);
+  }
+  if (account->ncollectors && !has_collector) print_collected(run, text);
+}
+
 void report_print(const struct run *run, const struct text *text) {
   print_head(run, text);
   print_compare(run, text);
   print_processes(run, text);
   if (run->account.nimages) {
-    print_memory(run, text);
-    print_classes(run, text);
-    print_spans(run, text);
+    print_images(run, text);
   }
   print_trouble(run, text);
   fputc('\n', text->out);

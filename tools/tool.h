@@ -136,19 +136,28 @@ enum process_state {
   PROCESS_RUNNING, /* outlived the program                                   */
 };
 
-/* The part of a record that is kept for every program image. */
+/* The part of a record that is kept for every copy of the library in every
+ * program image; there is one copy, nearly always. */
 struct image {
   uint32_t pid;
   uint32_t parent_pid;
   uint32_t number; /* N of PID-N.almrec                                      */
+  uint32_t index;  /* of the program image in its process: 0, 1 ...          */
+  uint64_t id;     /* the same in the copies of one image                    */
+  bool is_copy;    /* stands right behind another copy of the same image     */
+  bool is_malloc;  /* the face is malloc                                     */
   enum process_state state;
   uint64_t start_ns;
-  uint64_t alloc_bytes; /* over all classes                                  */
+  uint64_t wall_ns;     /* 0: not known, it did not exit                     */
+  uint64_t cpu_ns;      /* user and system, at the last update               */
+  uint64_t alloc_bytes; /* over all classes, and in collected heaps          */
   uint64_t heap_max;
+  uint64_t threads;
   uint64_t weight; /* heap_max as far as the image allocated it itself: a
                       forked child has its parent's heap without doing       */
   uint64_t rss_max;
   struct alm_record *record; /* whole; NULL unless wanted (see account)      */
+  struct alm_gc_stats *gc;   /* NULL: it never had a collected heap          */
   char command[256];
 };
 
@@ -160,9 +169,10 @@ struct process {
   uint32_t parent_pid;
   uint64_t start_ns;
   uint64_t alloc_bytes; /* sum over images                                   */
-  uint64_t heap_max;    /* largest image's                                   */
+  uint64_t heap_max;    /* largest image's, its copies together              */
   uint64_t weight;      /* largest image's                                   */
   uint64_t rss_max;     /* largest image's                                   */
+  uint64_t threads;     /* sum over images, of copies the largest            */
   enum process_state state; /* the last image's                              */
 };
 
@@ -181,8 +191,13 @@ struct account {
   struct skipped *skipped;
   size_t nskipped;
   size_t biggest;         /* index of the image with the largest weight; its
-                             record is always whole                          */
-  struct alm_stats total; /* sums over images, gauges and peaks included     */
+                             record is always whole, those of its other
+                             copies if they can be read                      */
+  size_t collector;       /* index of the image that allocated most in
+                             collected heaps; valid if ncollectors           */
+  size_t ncollectors;     /* images with collected heaps                     */
+  struct alm_stats total; /* sums over images, gauges and peaks included;
+                             the longest pause is the longest of all         */
 };
 
 /* Make a private directory; its path is absolute and free of the characters
@@ -195,6 +210,9 @@ void record_dir_remove(const char *path);
 /* Read every record in `dir`. `keep_all` keeps all of them whole. */
 void record_read_all(const char *dir, bool keep_all,
                      const struct launch_result *result, struct account *out);
+
+/* The image at index i and its other copies are images[first .. end). */
+size_t record_copies(const struct account *account, size_t i, size_t *end);
 
 /* Free what an account holds. */
 void record_fini(struct account *account);

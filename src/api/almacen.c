@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "background.h"
+#include "gc/heap.h"
 #include "mem/memstat.h"
 #include "mem/pageheap.h"
 #include "mem/scavenge.h"
@@ -228,5 +229,6 @@ bool alm_check(void) {
 void alm_stats_read(struct alm_stats *out) {
   process_start();
   cache_publish_all();
+  heap_publish_all();
   memstat_copy(out);
 }

@@ -89,6 +89,7 @@ static void process_fork_child(void) {
   record_reopen_in_child();
   process_fork_release(true);
   background_forget_in_child();
+  os_age_begin();
   record_restart_in_child();
 }
 
@@ -113,6 +114,7 @@ static bool process_start_slow(void) {
   }
   int saved = errno;
   os_init();
+  os_age_begin();
   conf_init();
   bool ok = arena_init();
   if (ok) {

@@ -2,8 +2,8 @@
  *
  * WHAT    What every other file needs and nothing else. No state, no OS.
  * HOW     The only file that reads a build parameter (ALM_BUILD_KIND,
- *         ALM_ONE_FILE); code tests the constants ALM_DEBUG and ALM_TORTURE
- *         with `if`, so that both branches always compile.
+ *         ALM_ONE_FILE, ALM_MALLOC_FACE); code tests the constants ALM_DEBUG,
+ *         ALM_TORTURE and ALM_IS_MALLOC with `if`, so that both branches always compile.
  */
 #ifndef ALM_BASE_BASE_H
 #define ALM_BASE_BASE_H
@@ -17,6 +17,12 @@
 #endif
 
 enum { ALM_DEBUG = ALM_BUILD_KIND >= 1, ALM_TORTURE = ALM_BUILD_KIND == 2 };
+
+#ifndef ALM_MALLOC_FACE
+#define ALM_MALLOC_FACE 0 /* 1: the product that has malloc itself */
+#endif
+
+enum { ALM_IS_MALLOC = ALM_MALLOC_FACE };
 
 #ifdef ALM_ONE_FILE
 #define ALM_INTERNAL static __attribute__((unused))

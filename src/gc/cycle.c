@@ -4,12 +4,13 @@
 #include "base/diag.h"
 #include "local.h"
 #include "mark.h"
-#include "os/conf.h"
+#include "mem/memstat.h"
 #include "os/os.h"
 #include "pacer.h"
 #include "roots.h"
 #include "special.h"
 #include "sweep.h"
+#include "trace.h"
 #include "world.h"
 
 #include <string.h>
@@ -21,11 +22,11 @@ static void cycle_flush_stopped(struct alm_heap *h) {
 }
 
 static void cycle_mark_roots(struct alm_heap *h, struct marker *m,
-                             struct misuse *bad) {
+                             struct roots_seen *seen) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     local_mark_runs(LIST_ELEMENT(n, struct alm_mutator, link));
   }
-  roots_visit(h, m, bad);
+  roots_visit(h, m, seen);
   special_visit_roots(h, m);
 }
 
@@ -59,7 +60,7 @@ static bool cycle_is_anyone_blocked(const struct alm_heap *h) {
 /* Mark from the roots once more into clean bits, and compare. Threads in
  * blocked regions may change their stacks meanwhile: then not. Without memory
  * for a copy neither. */
-static void cycle_check_marks(struct alm_heap *h, struct misuse *bad) {
+static void cycle_check_marks(struct alm_heap *h, struct roots_seen *seen) {
   size_t bytes = h->span_bytes / PAGE_BYTES * MARK_WORDS_PER_PAGE * 8;
   char *copy = bytes == 0 || cycle_is_anyone_blocked(h)
                    ? NULL
@@ -69,43 +70,42 @@ static void cycle_check_marks(struct alm_heap *h, struct misuse *bad) {
   }
   struct cycle_bits b = {copy, true};
   heap_visit_spans(h, cycle_copy_or_compare, &b);
-  cycle_mark_roots(h, mark_begin(h), bad);
+  cycle_mark_roots(h, mark_begin(h), seen);
   mark_drain(h);
   b = (struct cycle_bits){copy, false};
   heap_visit_spans(h, cycle_copy_or_compare, &b);
   os_unreserve(copy, bytes);
 }
 
+/* Live and allocated since. */
+static uint64_t cycle_heap_bytes(const struct alm_heap *h) {
+  return h->stats.live_bytes + atomic_load_relaxed(&h->allocated);
+}
+
+/* Others may read the statistics now, and publish. */
 static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
-                          uint64_t begin_ns) {
+                          const struct trace *t) {
   struct alm_heap_stats *s = &h->stats;
-  uint64_t pause = os_now_ns() - begin_ns;
-  lock_acquire(&h->lock); /* others may read it */
+  uint64_t pause = trace_pause_ns(t);
+  lock_acquire(&h->lock);
   s->collections++;
   s->pause_ns += pause;
   s->pause_ns_last = pause;
   s->pause_ns_max = pause > s->pause_ns_max ? pause : s->pause_ns_max;
+  memstat_live_change(live - s->live_bytes, objects - s->live_objects);
   atomic_store_relaxed(&s->live_bytes, live);
   s->live_objects = objects;
-  s->alloc_bytes += atomic_exchange_relaxed(&h->allocated, 0);
-  lock_release(&h->lock);
+  heap_publish_locked(h);
+  s->alloc_bytes += heap_claimed(h);
+  atomic_store_relaxed(&h->allocated, 0);
+  atomic_store_relaxed(&h->deleted, 0);
+  h->published = 0;
   uint64_t goal = pacer_goal(live, h->options.gc_percent,
                              h->options.first_bytes, h->limit_bytes);
   atomic_store_relaxed(&h->goal, goal);
-}
-
-static void cycle_trace(const struct alm_heap *h, uint64_t before) {
-  if (!conf_number(CONF_gctrace)) {
-    return;
-  }
-  const struct alm_heap_stats *s = &h->stats;
-  diag_line("gc %llu: pause %llu us, %llu KiB -> %llu KiB live, goal %llu KiB,"
-            " %llu mutators",
-            (unsigned long long)s->collections,
-            (unsigned long long)s->pause_ns_last / 1000,
-            (unsigned long long)before >> 10,
-            (unsigned long long)s->live_bytes >> 10,
-            (unsigned long long)h->goal >> 10, (unsigned long long)s->mutators);
+  lock_release(&h->lock);
+  memstat_live_show();
+  trace_account(t);
 }
 
 /* The end of the frame of the function that this is used in. */
@@ -115,8 +115,10 @@ static void cycle_trace(const struct alm_heap *h, uint64_t before) {
 static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
     struct alm_mutator *mutator) {
   struct alm_heap *h = mutator->heap;
-  struct misuse bad = {0, NULL, 0, 0, 0};
-  uint64_t begin_ns = os_now_ns(), live, objects;
+  struct roots_seen seen = {0, 0, {0, NULL, 0, 0, 0}};
+  struct trace t;
+  uint64_t live, objects;
+  trace_reach(&t, TRACE_BEGIN, h);
   if (!world_claim(mutator)) {
     return CYCLE_OTHER;
   }
@@ -128,12 +130,17 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   }
   cycle_flush_stopped(h);
   sweep_finish(h);
-  uint64_t before = h->stats.live_bytes + atomic_load_relaxed(&h->allocated);
+  t.start_bytes = cycle_heap_bytes(h);
+  t.goal_bytes = atomic_load_relaxed(&h->goal);
+  trace_reach(&t, TRACE_STOPPED, h);
   struct marker *m = mark_begin(h);
-  cycle_mark_roots(h, m, &bad);
+  cycle_mark_roots(h, m, &seen);
   mark_drain(h);
+  trace_reach(&t, TRACE_MARKED, h);
+  t.stack_bytes = seen.stack_bytes;
+  t.root_bytes = seen.root_bytes;
   if (h->options.check >= 2) {
-    cycle_check_marks(h, &bad);
+    cycle_check_marks(h, &seen);
   }
   special_process(h, m, mark_drain);
   mark_end(h, &live, &objects);
@@ -141,11 +148,13 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   if (h->options.check >= 1) {
     CHECK(heap_check_stopped(h) && special_check(h->specials));
   }
-  cycle_account(h, live, objects, begin_ns);
-  cycle_trace(h, before);
+  t.end_bytes = cycle_heap_bytes(h);
+  trace_reach(&t, TRACE_END, h);
+  cycle_account(h, live, objects, &t);
+  trace_print(&t, h);
   world_start(mutator);
-  if (bad.kind != 0) {
-    misuse_report("collection", &bad);
+  if (seen.bad.kind != 0) {
+    misuse_report("collection", &seen.bad);
   }
   return CYCLE_DONE;
 }

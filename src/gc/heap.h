@@ -166,6 +166,9 @@ struct alm_heap {
   int stop_signal;             /* 0: cooperative                            */
   uint64_t limit_bytes;        /* 0: none                                   */
   uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
+  uint64_t deleted;            /* by alm_delete, and subtracted from there  */
+  uint64_t published;          /* of both, in the process's account; lock   */
+  uint64_t number;             /* 1: the first heap the process made ...    */
   uint64_t goal;               /* see pacer.h; any, relaxed                 */
   uint64_t span_bytes;         /* under the lock                            */
   struct alm_heap_stats stats; /* under the lock                            */
@@ -253,6 +256,16 @@ ALM_INTERNAL void heap_destroy(struct alm_heap *h);
 /* See alm_type_create; the info is valid. NULL: no memory, or too many. */
 ALM_INTERNAL struct alm_type *heap_add_type(struct alm_heap *h,
                                             const struct alm_type_info *info);
+
+/* What was claimed since the last cycle. */
+ALM_INLINE uint64_t heap_claimed(const struct alm_heap *h) {
+  return atomic_load_relaxed(&h->allocated) + atomic_load_relaxed(&h->deleted);
+}
+
+/* Bring the process's account of what was allocated up to date: of one heap,
+ * whose lock is held, or of all heaps whose locks can be had soon. */
+ALM_INTERNAL void heap_publish_locked(struct alm_heap *h);
+ALM_INTERNAL void heap_publish_all(void);
 
 /* Ends what counted itself in nbusy. */
 ALM_INTERNAL void heap_busy_end(struct alm_heap *h);

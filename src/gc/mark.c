@@ -31,6 +31,8 @@ struct marker {
   } ring[RING];
   uint64_t bytes;
   uint64_t objects;
+  uint64_t
+      cpu_ns; /* of its thread, when it was last done; 0: the collector's */
 } ALM_CACHE_ALIGNED;
 
 struct mark_team {
@@ -272,6 +274,7 @@ static void *mark_thread(void *arg) {
       return NULL;
     }
     mark_run(m);
+    m->cpu_ns = os_cpu_ns();
     if (atomic_add_release(&team->nworking, (uint32_t)-1) == 1) {
       os_futex_wake(&team->nworking, 1);
     }
@@ -389,6 +392,19 @@ void mark_end(struct alm_heap *h, uint64_t *bytes, uint64_t *objects) {
       m->buffer = NULL;
     }
   }
+}
+
+uint64_t mark_team_cpu_ns(const struct alm_heap *h) {
+  const struct mark_team *team = h->team;
+  uint64_t sum = 0;
+  for (unsigned i = 1; team != NULL && i <= team->nthreads; i++) {
+    sum += team->markers[i].cpu_ns;
+  }
+  return sum;
+}
+
+unsigned mark_team_size(const struct alm_heap *h) {
+  return h->team->nthreads + 1;
 }
 
 void mark_team_end(struct alm_heap *h) {

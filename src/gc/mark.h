@@ -35,6 +35,11 @@ ALM_INTERNAL void mark_drain(struct alm_heap *h);
 /* Bytes and objects marked. */
 ALM_INTERNAL void mark_end(struct alm_heap *h, uint64_t *bytes,
                            uint64_t *objects);
+/* CPU time that the team's threads have used so far. No marking is under
+ * way. */
+ALM_INTERNAL uint64_t mark_team_cpu_ns(const struct alm_heap *h);
+/* How many mark, the collector among them. After mark_prepare. */
+ALM_INTERNAL unsigned mark_team_size(const struct alm_heap *h);
 /* End the threads; no collection is under way. */
 ALM_INTERNAL void mark_team_end(struct alm_heap *h);
 

@@ -152,61 +152,72 @@ static struct alm_stack *roots_stack_of(struct alm_heap *h,
   return NULL;
 }
 
-static void roots_visit_words(struct marker *m, uintptr_t from, uintptr_t end) {
+/* A part of a stack. */
+static void roots_visit_words(struct marker *m, uintptr_t from, uintptr_t end,
+                              struct roots_seen *seen) {
   from = align_up(from, sizeof(uintptr_t));
   mark_range(m, (const void *)from, end - from);
+  seen->stack_bytes += end - from;
 }
 
 /* A stack that nobody runs on. */
 static void roots_visit_suspended(struct marker *m, struct alm_stack *s,
-                                  struct misuse *bad) {
+                                  struct roots_seen *seen) {
   uintptr_t p = (uintptr_t)s->head.pointer;
   if (p != s->high && !stack_contains(s, p)) {
-    *bad = (struct misuse){ALM_MISUSE_STACK, (void *)p, s->low,
-                           s->high - s->low, 0};
+    seen->bad = (struct misuse){ALM_MISUSE_STACK, (void *)p, s->low,
+                                s->high - s->low, 0};
     return;
   }
-  roots_visit_words(m, p, s->high);
+  roots_visit_words(m, p, s->high, seen);
   mark_range(m, s->registers, sizeof s->registers);
+  seen->stack_bytes += sizeof s->registers;
 }
 
 static void roots_visit_mutator(struct alm_heap *h, struct marker *m,
-                                struct alm_mutator *o, struct misuse *bad) {
+                                struct alm_mutator *o,
+                                struct roots_seen *seen) {
   struct alm_stack *s = roots_stack_of(h, o);
   mark_range(m, o->saved.registers, sizeof o->saved.registers);
   mark_range(m, o->saved.frame, o->saved.nframe * sizeof o->saved.frame[0]);
+  seen->stack_bytes +=
+      sizeof o->saved.registers + o->saved.nframe * sizeof o->saved.frame[0];
   if (s == NULL) {
-    *bad = (struct misuse){ALM_MISUSE_STACK, (void *)o->saved.pointer, 0, 0, 0};
+    seen->bad =
+        (struct misuse){ALM_MISUSE_STACK, (void *)o->saved.pointer, 0, 0, 0};
     return;
   }
   s->is_running = true;
-  roots_visit_words(m, o->saved.pointer, s->high);
+  roots_visit_words(m, o->saved.pointer, s->high, seen);
   if (s != &o->own) {
-    roots_visit_suspended(m, &o->own, bad);
+    roots_visit_suspended(m, &o->own, seen);
   }
 }
 
 static void roots_visit_stacks(struct alm_heap *h, struct marker *m,
-                               struct misuse *bad) {
+                               struct roots_seen *seen) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
-    roots_visit_mutator(h, m, LIST_ELEMENT(n, struct alm_mutator, link), bad);
+    roots_visit_mutator(h, m, LIST_ELEMENT(n, struct alm_mutator, link), seen);
   }
   for (struct list_node *n = h->stacks.next; n != &h->stacks; n = n->next) {
     struct alm_stack *s = LIST_ELEMENT(n, struct alm_stack, link);
     if (!s->is_running) {
-      roots_visit_suspended(m, s, bad);
+      roots_visit_suspended(m, s, seen);
     }
     s->is_running = false;
   }
 }
 
-void roots_visit(struct alm_heap *h, struct marker *m, struct misuse *bad) {
+void roots_visit(struct alm_heap *h, struct marker *m,
+                 struct roots_seen *seen) {
   lock_acquire(&h->lock); /* threads outside the heap may change roots now */
-  roots_visit_stacks(h, m, bad);
+  seen->stack_bytes = seen->root_bytes = 0;
+  roots_visit_stacks(h, m, seen);
   for (struct list_node *n = h->roots.next; n != &h->roots; n = n->next) {
     struct root *r = LIST_ELEMENT(n, struct root, link);
     if (r->trace == NULL) {
       mark_range(m, r->start, r->bytes);
+      seen->root_bytes += r->bytes;
       continue;
     }
     world_callback_begin();
@@ -217,6 +228,7 @@ void roots_visit(struct alm_heap *h, struct marker *m, struct misuse *bad) {
        n = n->next) {
     struct handle_block *b = LIST_ELEMENT(n, struct handle_block, link);
     mark_range(m, b->handles, sizeof b->handles);
+    seen->root_bytes += sizeof b->handles;
   }
   lock_release(&h->lock);
 }

@@ -33,10 +33,15 @@ ALM_INTERNAL struct alm_stack *roots_add_stack(struct alm_heap *h,
 /* False: a thread runs on it. */
 ALM_INTERNAL bool roots_remove_stack(struct alm_heap *h, struct alm_stack *s);
 
-/* Report all of them to the marker. World stopped. *bad: a stack without a
- * sensible pointer, which could not be visited. */
+struct roots_seen {
+  size_t stack_bytes; /* scanned: used parts of stacks, and registers         */
+  size_t root_bytes;  /* scanned: ranges and handles                          */
+  struct misuse bad;  /* a stack without a sensible pointer, which could not
+                         be visited; else left alone                          */
+};
+/* Report all of them to the marker. World stopped. */
 ALM_INTERNAL void roots_visit(struct alm_heap *h, struct marker *m,
-                              struct misuse *bad);
+                              struct roots_seen *seen);
 /* The heap is destroyed. */
 ALM_INTERNAL void roots_drop(struct alm_heap *h);
 

@@ -4,6 +4,7 @@
 #include "base/diag.h"
 #include "heap.h"
 #include "mark.h"
+#include "mem/memstat.h"
 #include "mem/metaalloc.h"
 #include "os/os.h"
 
@@ -259,6 +260,7 @@ bool special_take_queued(struct alm_heap *h, alm_finalizer *fn, void **object,
     *object = s->value;
     *arg = s->arg;
     h->stats.finalizers_queued--;
+    memstat_add(&memstat->gc.finalizers_run, 1);
     special_free_locked(h->specials, s);
   }
   lock_release(&h->lock);
@@ -332,6 +334,7 @@ static void special_queue_unmarked(struct alm_heap *h, enum special_kind kind) {
     s->kind = SPECIAL_QUEUED;
     list_push_back(&h->specials->kinds[SPECIAL_QUEUED], &s->of_kind);
     h->stats.finalizers_queued++;
+    memstat_add(&memstat->gc.finalizers_queued, 1);
   }
   lock_release(&h->lock);
 }

@@ -244,6 +244,7 @@ void sweep_free_object(struct alm_heap *h, const struct found *f) {
   uint64_t allocated = atomic_load_relaxed(&h->allocated);
   if (allocated >= bytes) { /* a race only makes the next cycle earlier */
     atomic_store_relaxed(&h->allocated, allocated - bytes);
+    (void)atomic_add_relaxed(&h->deleted, bytes);
   }
   if (c->layout != NULL) {
     sweep_free_slot(h, f);

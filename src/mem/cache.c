@@ -379,25 +379,13 @@ unsigned cache_trim(bool all, struct misuse *bad) {
   return trimmed;
 }
 
-/* Patience with a lock that its holder may never release: exit() may have
- * been called from a signal handler that interrupted the holder. */
-static bool cache_lock_patiently(struct lock *l) {
-  for (int i = 0; i < 1000; i++) {
-    if (lock_try(l)) {
-      return true;
-    }
-    os_yield();
-  }
-  return false;
-}
-
 void cache_publish_all(void) {
   struct cache *cache;
-  if (!cache_lock_patiently(&registry.lock)) {
+  if (!lock_try_patiently(&registry.lock)) {
     return;
   }
   FOR_EACH_CACHE(cache) {
-    if (!cache_lock_patiently(&cache->lock)) {
+    if (!lock_try_patiently(&cache->lock)) {
       continue;
     }
     for (unsigned class = 1; class < SIZECLASS_COUNT; class ++) {

@@ -7,6 +7,9 @@ enum { PEAK_STEP_SHIFT = 6, PEAK_STEP_BYTES_MIN = 1 << 16 };
 
 static struct alm_stats memstat_static;
 static uint64_t memstat_peak_sampled; /* heap_inuse then; relaxed */
+static struct {
+  uint64_t bytes, objects; /* over the heaps that exist; relaxed */
+} memstat_live;
 struct alm_stats *memstat = &memstat_static;
 
 void memstat_publish(unsigned size_class, uint64_t allocs, uint64_t frees) {
@@ -28,6 +31,29 @@ void memstat_publish_large(bool is_free, uint64_t bytes) {
   memstat_add(is_free ? &c->free_bytes : &c->alloc_bytes, bytes);
 }
 
+void memstat_pause(uint64_t ns) {
+  struct alm_gc_stats *gc = &memstat->gc;
+  uint64_t us = ns / 1000;
+  unsigned i = us == 0 ? 0 : log2_floor(us) + 1;
+  memstat_add(&gc->pauses[i < ALM_PAUSE_COUNT ? i : ALM_PAUSE_COUNT - 1], 1);
+  memstat_add(&gc->pause_ns, ns);
+  memstat_raise(&gc->pause_ns_max, ns);
+}
+
+void memstat_live_change(uint64_t bytes, uint64_t objects) {
+  memstat_add(&memstat_live.bytes, bytes);
+  memstat_add(&memstat_live.objects, objects);
+}
+
+void memstat_live_show(void) {
+  struct alm_gc_stats *gc = &memstat->gc;
+  uint64_t bytes = atomic_load_relaxed(&memstat_live.bytes);
+  atomic_store_relaxed(&gc->live_bytes, bytes);
+  atomic_store_relaxed(&gc->live_objects,
+                       atomic_load_relaxed(&memstat_live.objects));
+  memstat_raise(&gc->live_bytes_max, bytes);
+}
+
 /* a - b, or 0: counters of different moments or threads, where a free may be
  * seen without its malloc. */
 static uint64_t memstat_above(uint64_t a, uint64_t b) {
@@ -42,6 +68,7 @@ uint64_t memstat_live_bytes(void) {
     allocated += atomic_load_relaxed(&c->inherited_bytes);
     freed += atomic_load_relaxed(&c->free_bytes);
   }
+  allocated += atomic_load_relaxed(&memstat->gc.heap_bytes);
   return memstat_above(allocated, freed);
 }
 
@@ -73,6 +100,20 @@ void memstat_move(struct alm_stats *to) {
   memstat = to;
 }
 
+static void memstat_restart_gc(struct alm_gc_stats *gc) {
+  gc->heaps = gc->heaps_now;
+  gc->collections = gc->pause_ns = gc->pause_ns_max = gc->cpu_ns = 0;
+  gc->alloc_bytes = gc->finalizers_queued = gc->finalizers_run = 0;
+  gc->heap_bytes_max = gc->heap_bytes;
+  gc->live_bytes_max = gc->live_bytes;
+  for (unsigned i = 0; i < ALM_PAUSE_COUNT; i++) {
+    gc->pauses[i] = 0;
+  }
+  for (unsigned i = 0; i < ALM_CLASS_COUNT; i++) {
+    gc->classes[i].bytes_max = gc->classes[i].bytes;
+  }
+}
+
 void memstat_restart(void) {
   struct alm_stats *s = memstat;
   for (unsigned i = 0; i < ALM_CLASS_COUNT; i++) {
@@ -89,6 +130,9 @@ void memstat_restart(void) {
   s->released = s->realloc_inplace = s->realloc_moved = 0;
   s->realloc_remapped = 0;
   s->threads = 1;
+  if (s->gc.heaps != 0) {
+    memstat_restart_gc(&s->gc);
+  }
 }
 
 STATIC_CHECK(sizeof(struct alm_stats) % sizeof(uint64_t) == 0);

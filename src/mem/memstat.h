@@ -33,7 +33,14 @@ ALM_INTERNAL void memstat_publish(unsigned size_class, uint64_t allocs,
                                   uint64_t frees);
 ALM_INTERNAL void memstat_publish_large(bool is_free, uint64_t bytes);
 
-/* Bytes in live objects, as far as published. */
+/* A collection of a heap made its threads stand still for so long. */
+ALM_INTERNAL void memstat_pause(uint64_t ns);
+/* What is alive in a heap since its last collection has changed by this much;
+ * memstat_live_show afterwards, if that was a collection. */
+ALM_INTERNAL void memstat_live_change(uint64_t bytes, uint64_t objects);
+ALM_INTERNAL void memstat_live_show(void);
+
+/* Bytes in live objects, as far as published; collected heaps whole. */
 ALM_INTERNAL uint64_t memstat_live_bytes(void);
 
 /* heap_inuse has grown to `inuse`, for an object of more_live bytes that is

@@ -29,6 +29,16 @@ static uint64_t pageheap_add_locked(uint64_t *gauge, int64_t step) {
   return now;
 }
 
+/* A collected heap has `step` bytes more of spans of the class. */
+static void pageheap_account_collected_locked(unsigned class, int64_t step) {
+  struct alm_gc_stats *gc = &memstat->gc;
+  struct alm_gc_class_stats *c = &gc->classes[class];
+  atomic_store_relaxed(&c->object_bytes, sizeclasses[class].object_bytes);
+  memstat_raise(&c->bytes_max, pageheap_add_locked(&c->bytes, step));
+  memstat_raise(&gc->heap_bytes_max,
+                pageheap_add_locked(&gc->heap_bytes, step));
+}
+
 /* Put the span in the maps and the account. [pageheap.1] */
 static void pageheap_publish(struct span *s) {
   size_t page = arena_page_of((void *)s->base);
@@ -50,10 +60,12 @@ static void pageheap_publish(struct span *s) {
     atomic_store_release(&heap_map.spans[page + i], s);
   }
   uint64_t inuse = pageheap_add_locked(&memstat->heap_inuse, bytes);
-  memstat_inuse_grew(inuse, is_small ? 0 : (uint64_t)bytes);
-  if (!s->is_collected) {
+  if (s->is_collected) {
+    pageheap_account_collected_locked(class, bytes);
+  } else {
     memstat_raise(&c->spans_max, pageheap_add_locked(&c->spans, 1));
   }
+  memstat_inuse_grew(inuse, in_all_pages ? 0 : (uint64_t)bytes);
   lock_release(&heap_map_lock);
 }
 
@@ -69,7 +81,9 @@ static void pageheap_unpublish(struct span *s) {
   }
   int64_t bytes = (int64_t)(s->npages << PAGE_SHIFT);
   (void)pageheap_add_locked(&memstat->heap_inuse, -bytes);
-  if (!s->is_collected) {
+  if (s->is_collected) {
+    pageheap_account_collected_locked(class, -bytes);
+  } else {
     (void)pageheap_add_locked(&memstat->classes[class].spans, -1);
   }
   lock_release(&heap_map_lock);

@@ -3,13 +3,15 @@
 
 #include "almacen.h"
 #include "base/diag.h"
+#include "gc/heap.h"
 #include "mem/memstat.h"
 #include "os/conf.h"
 #include "os/os.h"
 
 #include <string.h>
 
-/* Program images one process may run, by exec, before it is not recorded. */
+/* Program images one process may run, by exec, and copies of the library in
+ * them, before it is not recorded. */
 enum { IMAGES_MAX = 1000 };
 
 static struct alm_record *record; /* NULL: not recorded */
@@ -46,6 +48,9 @@ static void record_begin(void) {
   record->state = ALM_RECORD_RUNNING;
   record->pid = os_pid();
   record->parent_pid = os_parent_pid();
+  record->image = os_image();
+  diag_format(record->face, sizeof record->face, "%s",
+              ALM_IS_MALLOC ? "malloc" : "alm");
   record->start_ns = os_wall_ns();
   record->end_ns = 0;
   record_read_command(record->command, sizeof record->command);
@@ -76,6 +81,7 @@ void record_update(void) {
   if (record == NULL) {
     return;
   }
+  heap_publish_all();
   struct os_usage u = os_usage_self();
   record->user_ns = u.user_ns;
   record->system_ns = u.system_ns;
@@ -113,6 +119,7 @@ void record_reopen_in_child(void) {
 }
 
 void record_restart_in_child(void) {
+  heap_publish_all(); /* what the parent allocated is not the child's */
   memstat_restart();
   if (record != NULL) {
     record_begin();

@@ -15,7 +15,7 @@
 #include "base/base.h"
 
 ALM_INTERNAL void record_open(void);
-/* Write times and peak RSS down. */
+/* Write down times, peak RSS, and what was allocated in collected heaps. */
 ALM_INTERNAL void record_update(void);
 ALM_INTERNAL void record_close(void);
 /* Before a fork, with all locks held. */

@@ -24,7 +24,7 @@
   X(fork_handlers, bool, "1", 0, 1, start,                                     \
     "Keep the allocator usable in the child of a threaded process.")           \
   X(gctrace, bool, "0", 0, 1, any,                                             \
-    "Print a line for each collection of a garbage-collected heap.")           \
+    "Print Go's line of times and sizes for each collection of a heap.")       \
   X(record, text, "", 0, 0, start,                                             \
     "Directory in which each process leaves its account (almacen run).")       \
   X(reserve, bytes, "16T", 16 * MIB, 16 * TIB, start,                          \

@@ -7,7 +7,7 @@
 enum { FREE, HELD, HELD_WAITED };
 
 /* About a microsecond: longer than a bitmap search, shorter than a sleep. */
-enum { SPINS_MAX = 40 };
+enum { SPINS_MAX = 40, PATIENCE = 1000 };
 
 /* Debug builds: what this thread holds, in order of acquisition. Few enough
  * for the static block a dlopen'ed library may use; a check of the whole heap
@@ -98,6 +98,16 @@ bool lock_try(struct lock *l) {
   }
   lock_note_acquired(l);
   return true;
+}
+
+bool lock_try_patiently(struct lock *l) {
+  for (int i = 0; i < PATIENCE; i++) {
+    if (lock_try(l)) {
+      return true;
+    }
+    os_yield();
+  }
+  return false;
 }
 
 void lock_release(struct lock *l) {

@@ -59,6 +59,9 @@ ALM_INLINE void lock_section_end(void) {
 ALM_INTERNAL void lock_acquire(struct lock *l);
 /* True: acquired. Never waits. */
 ALM_INTERNAL bool lock_try(struct lock *l);
+/* With patience, but not for ever: the holder may be what a signal handler
+ * interrupted that has called exit(). False: not acquired. */
+ALM_INTERNAL bool lock_try_patiently(struct lock *l);
 ALM_INTERNAL void lock_release(struct lock *l);
 /* In a forked child: the lock was held by the forking thread; now free. */
 ALM_INTERNAL void lock_reset_after_fork(struct lock *l);

@@ -92,9 +92,17 @@ ALM_INTERNAL size_t os_file_read(const char *path, char *text, size_t size);
 
 ALM_INTERNAL uint64_t os_now_ns(void);  /* monotonic */
 ALM_INTERNAL uint64_t os_wall_ns(void); /* CLOCK_REALTIME */
-ALM_INTERNAL uint64_t os_random(void);  /* 64 bits, for addresses */
+ALM_INTERNAL uint64_t os_cpu_ns(void);  /* CPU time of the calling thread */
+/* The process, or the forked child, begins now. One thread. */
+ALM_INTERNAL void os_age_begin(void);
+/* Since then, monotonic. */
+ALM_INTERNAL uint64_t os_age_ns(void);
+ALM_INTERNAL uint64_t os_random(void); /* 64 bits, for addresses */
 ALM_INTERNAL unsigned os_pid(void);
 ALM_INTERNAL unsigned os_parent_pid(void);
+/* The same for every caller in this program image of this process, and
+ * another after fork and exec; also when the pid is used again. */
+ALM_INTERNAL uint64_t os_image(void);
 ALM_INTERNAL void os_yield(void);
 ALM_INTERNAL unsigned os_cpus(void); /* that this process may use, >= 1 */
 

@@ -1,4 +1,5 @@
-/* os/os_mem.c -- the memory states, and faults for tests. See os.h. */
+/* os/os_mem.c -- the memory states, the process's age, and faults for tests.
+ * See os.h. */
 #include "os.h"
 
 #include "base/atomic.h"
@@ -16,6 +17,7 @@ struct fault {
 
 static struct {
   size_t page_bytes;
+  uint64_t born_ns; /* see os_age_begin; relaxed */
   struct fault faults[OS_CALL_COUNT];
 } os_mem;
 
@@ -46,6 +48,14 @@ void os_init(void) {
   if (atomic_load_relaxed(&os_mem.page_bytes) == 0) {
     atomic_store_relaxed(&os_mem.page_bytes, sys_page_bytes());
   }
+}
+
+void os_age_begin(void) {
+  atomic_store_relaxed(&os_mem.born_ns, os_now_ns());
+}
+
+uint64_t os_age_ns(void) {
+  return os_now_ns() - atomic_load_relaxed(&os_mem.born_ns);
 }
 
 size_t os_page_bytes(void) {

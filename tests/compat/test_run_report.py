@@ -85,6 +85,25 @@ def contains(text, part):
     check(part in text, repr(part), "not in", text.decode("utf-8", "replace"))
 
 
+GC_SUMMED = ("heaps", "heaps_now", "collections", "pause_ns", "cpu_ns",
+             "alloc_bytes", "heap_bytes", "heap_bytes_max", "live_bytes",
+             "live_objects", "live_bytes_max", "finalizers_queued",
+             "finalizers_run")
+
+
+def check_gc(gc):
+    equal(sum(p["count"] for p in gc["pauses"]), gc["collections"], gc)
+    check(gc["pause_ns_max"] <= gc["pause_ns"], gc)
+    check(gc["pause_ns"] <= gc["pause_ns_max"] * gc["collections"], gc)
+    longest = gc["pauses"][-1]["below_ns"] if gc["pauses"] else 0
+    check(longest is None or longest / 2 - 1000 <= gc["pause_ns_max"] <=
+          longest, gc)
+    check(gc["heap_bytes"] <= gc["heap_bytes_max"], gc)
+    check(gc["live_bytes"] <= gc["live_bytes_max"], gc)
+    check(gc["finalizers_run"] <= gc["finalizers_queued"], gc)
+    equal(gc["heap_bytes"], sum(c["bytes"] for c in gc["classes"]), gc)
+
+
 COUNTERS = ("allocs", "frees", "alloc_bytes", "free_bytes", "inherited")
 SUMMED = COUNTERS + ("heap_inuse", "heap_inuse_max", "live_at_max",
                      "heap_free", "heap_mapped", "heap_mapped_max",
@@ -102,6 +121,18 @@ def check_stats(stats):
         check(one["spans"] <= one["spans_max"], one)
 
 
+def check_copies(images):
+    """Copies of one image stand together and tell the same of it."""
+    for before, image in zip([None] + images, images):
+        check(image["face"] in ("malloc", "alm"), image)
+        if before and before["pid"] == image["pid"]:
+            step = image["image"] - before["image"]
+            check(step in (0, 1), before, image)
+            check(step == 1 or before["state"] == image["state"], image)
+        else:
+            equal(image["image"], 0, image)
+
+
 def check_document(document):
     """What holds for every report."""
     equal(document["schema"], "almacen-run")
@@ -109,6 +140,7 @@ def check_document(document):
     images = document["images"]
     equal(document["processes"],
           len(set(i["pid"] for i in images)), "processes")
+    check_copies(images)
     for image in images:
         check(image["state"] in ("exited", "killed", "exec", "ended",
                                  "running"), image["state"])
@@ -122,9 +154,16 @@ def check_document(document):
             for one in stats["classes"]:
                 check(one["inherited"] + one["allocs"] >= one["frees"], one)
         check(stats["heap_mapped"] <= stats["heap_mapped_max"], stats)
+        if stats["gc"]:
+            check_gc(stats["gc"])
     check_stats(document["total"])
     for key in SUMMED:
         equal(document["total"][key], sum(i["stats"][key] for i in images), key)
+    collected = [i["stats"]["gc"] for i in images if i["stats"]["gc"]]
+    total = document["total"]["gc"]
+    equal(total is None, not collected)
+    for key in GC_SUMMED if total else ():
+        equal(total[key], sum(gc[key] for gc in collected), key)
     usage = document["usage"]
     check(usage["wall_ns"] > 0 and usage["rss_max"] > 0, usage)
 
@@ -606,6 +645,195 @@ def test_installed_under_an_odd_name():
     check(b"cannot be preloaded" not in done.stderr, done.stderr)
 
 
+# ---- collected heaps, and programs with an almacen of their own ------------
+
+COLLECTING = r"""
+#include <almacen.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct cell { struct cell *next; long value; };
+
+static void nothing(void *object, void *arg) { (void)object; (void)arg; }
+
+/* Once on a heap: much garbage, one list of n cells that stays, a cleanup. */
+static void collect(long n) {
+  struct alm_heap *heap;
+  struct alm_mutator *me;
+  const struct alm_type *type;
+  uint64_t pointers = 1;
+  struct alm_type_info info = {"cell", sizeof(struct cell), &pointers, 1, 0};
+  if (alm_heap_create(NULL, &heap) || alm_mutator_attach(heap, &me) ||
+      alm_type_create(heap, &info, &type)) exit(11);
+  struct alm_handle *kept = alm_handle_create(me, NULL);
+  for (long i = 0; i < n; i++) {
+    struct cell *c = alm_new(me, type);
+    if (!c) exit(12);
+    c->next = alm_handle_get(kept);
+    alm_handle_set(kept, c);
+    if (!alm_new_bytes(me, ALM_NOSCAN, 500)) exit(13);
+  }
+  struct cell *c = alm_new(me, type);
+  if (alm_cleanup_add(me, c, nothing, NULL)) exit(14);
+  c = NULL;
+  if (alm_collect(me)) exit(15);
+  alm_finalizers_run(me, 0);
+  alm_mutator_detach(me);
+  if (alm_heap_destroy(heap)) exit(16);
+}
+
+int main(int argc, char **argv) {
+  const char *what = argc > 1 ? argv[1] : "";
+  char *own = malloc(123456);
+  memset(own, 1, 123456);
+  collect(50000);
+  if (!strcmp(what, "again")) collect(50000);
+  if (!strcmp(what, "kill")) raise(SIGKILL);
+  if (!strcmp(what, "exec")) execv(argv[0], (char *[]){argv[0], NULL});
+  if (!strcmp(what, "fork")) {
+    for (int i = 0; i < 3; i++) {
+      pid_t pid = fork();
+      if (pid == 0) { collect(10000); exit(0); }
+      waitpid(pid, NULL, 0);
+    }
+  }
+  return 0;
+}
+"""
+
+
+def collecting(how, *flags):
+    """The program above, linked as `how` says; None where it cannot be."""
+    lib = os.path.join(BUILD, "lib")
+    libraries = {"archive": (os.path.join(lib, "libalmacen.a"),),
+                 "shared": ("-L" + lib, "-lalmacen", "-Wl,-rpath," + lib),
+                 "malloc": (os.path.join(lib, "libalmacen-malloc.a"),)}[how]
+    return cc("collecting-" + how, COLLECTING,
+              "-I" + os.path.join(SOURCE, "include"), "-pthread", "-x", "none",
+              *libraries, *flags)
+
+
+def faces(document):
+    return sorted(i["face"] for i in document["images"])
+
+
+def gc_of(document):
+    """The one account of collected heaps there is."""
+    found = [i["stats"]["gc"] for i in document["images"] if i["stats"]["gc"]]
+    equal(len(found), 1)
+    return found[0]
+
+
+def test_collected_heaps_of_a_program_with_the_archive():
+    done, document = report_of(collecting("archive"))
+    equal(done.returncode, 0)
+    equal(document["processes"], 1)
+    equal(faces(document), ["alm", "malloc"])
+    gc = gc_of(document)
+    equal((gc["heaps"], gc["heaps_now"], gc["heap_bytes"]), (1, 0, 0))
+    check(gc["alloc_bytes"] >= 50000 * (16 + 500), gc)
+    check(gc["collections"] >= 2 and gc["cpu_ns"] > 0, gc)
+    check(50000 <= gc["live_objects"] < 60000, gc)
+    check(gc["live_bytes"] < gc["heap_bytes_max"] < gc["alloc_bytes"], gc)
+    equal(gc["finalizers_queued"], gc["finalizers_run"])
+    for image in document["images"]:
+        of_malloc = image["face"] == "malloc"
+        equal(image["stats"]["gc"] is None, of_malloc, image["face"])
+        equal(image["stats"]["alloc_bytes"] >= 123456, of_malloc)
+        equal(image["state"], "exited")
+    for part in (b"Memory of the program's own almacen", b"Collected heaps",
+                 b"Memory of the program's malloc", b"Pauses by length",
+                 b"Collected heaps by size class", b"Allocated by size class"):
+        contains(done.stderr, part)
+    check(b"Processes" not in done.stderr, done.stderr)
+
+
+def test_collected_heaps_that_are_gone_count():
+    _, once = report_of(collecting("archive"))
+    _, twice = report_of(collecting("archive"), "again")
+    equal(gc_of(twice)["heaps"], 2)
+    for key in ("alloc_bytes", "collections"):
+        ratio = gc_of(twice)[key] / gc_of(once)[key]
+        check(1.5 < ratio < 2.5, key, ratio)
+
+
+def test_collected_heaps_of_a_program_with_the_shared_library():
+    done, document = report_of(collecting("shared"))
+    equal(done.returncode, 0)
+    # Its alm_* functions are found in the preloaded malloc face.
+    equal(faces(document), ["malloc"])
+    check(gc_of(document)["collections"] >= 2, document)
+    contains(done.stderr, b"Collected heaps")
+
+
+def test_collected_heaps_of_a_program_that_has_malloc_from_the_archive():
+    done, document = report_of(collecting("malloc"))
+    equal(done.returncode, 0)
+    equal(faces(document), ["malloc"])
+    check(gc_of(document)["collections"] >= 2, document)
+
+
+def test_collected_heaps_of_a_static_program():
+    for how, face in (("archive", "alm"), ("malloc", "malloc")):
+        program = collecting(how, "-static")
+        if not program:
+            print("  (no static C library: not checked)")
+            return
+        done, document = report_of(program)
+        equal(done.returncode, 0)
+        equal(faces(document), [face])
+        check(gc_of(document)["collections"] >= 2, document)
+
+
+def test_collected_heaps_of_a_killed_program():
+    done, document = report_of(collecting("archive"), "kill")
+    equal(done.returncode, 128 + signal.SIGKILL)
+    equal([i["state"] for i in document["images"]], ["killed", "killed"])
+    check(gc_of(document)["live_objects"] >= 50000, document)
+    contains(done.stderr, b"Collected heaps")
+
+
+def test_collected_heaps_before_and_after_exec():
+    _, document = report_of(collecting("archive"), "exec")
+    equal(document["processes"], 1)
+    equal([i["state"] for i in document["images"]],
+          ["exec", "exec", "exited", "exited"])
+    equal([i["image"] for i in document["images"]], [0, 0, 1, 1])
+    equal(faces(document), ["alm", "alm", "malloc", "malloc"])
+
+
+def test_collected_heaps_of_forked_children():
+    done, document = report_of(collecting("archive"), "fork")
+    equal(document["processes"], 4)
+    equal(len(document["images"]), 8)
+    check(re.search(rb"all such processes +4 ", done.stderr), done.stderr)
+    for image in document["images"]:
+        is_child = image["pid"] != document["pid"]
+        gc = image["stats"]["gc"]
+        equal(gc is None, image["face"] == "malloc")
+        if gc and is_child:  # of its own heap only
+            equal(gc["heaps"], 1)
+            check(10000 <= gc["live_objects"] < 20000, gc)
+            check(gc["alloc_bytes"] < 10000 * 600 * 2, gc)
+
+
+def test_collected_heaps_beside_a_comparison():
+    done, document = report_of(collecting("archive"),
+                               options=("--compare", "--rounds", "1"))
+    equal(gc_of(document)["heaps"], 1)
+    contains(done.stderr, b"Compared with the system's malloc")
+    contains(done.stderr, b"Collected heaps")
+
+
+def test_no_collected_heaps():
+    done, document = report_of("true")
+    equal(document["total"]["gc"], None)
+    check(b"Collected" not in done.stderr, done.stderr)
+
+
 # ---- what the report looks like --------------------------------------------
 
 def columns(line):
@@ -638,8 +866,11 @@ def on_terminal(width, *program, options=(), **env):
 def test_terminal():
     program = python("import os\nx = [bytes(i) for i in range(5000)]\n"
                      "if os.fork() == 0: os._exit(0)\nos.wait()", "\u4e2d" * 99)
+    collector = collecting("archive")
     for width in (60, 72, 80, 110, 200):
-        for options in ((), ("--compare", "--rounds", "2")):
+        for options, program in (((), program), ((), (collector, "fork")),
+                                 ((), (collector,)),
+                                 (("--compare", "--rounds", "2"), program)):
             text = on_terminal(width, *program, options=options)
             check("\x1b[" in text, "no colours")
             check("\u2588" in text, "no blocks")

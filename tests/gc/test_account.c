@@ -1,240 +1,414 @@
-/* The account of a heap against what the program knows of it. */
+/* What collected heaps tell about themselves: their part of the account of the
+ * process and of its record, and the line of gctrace. Each test runs in a
+ * process of its own, whose account begins at zero. */
 #include "support.h"
 
 #include "almacen_inline.h"
 
-#include <pthread.h>
-
-enum { DEEP_BYTES = 32768, CELLS = 20000, RUN_BYTES = 8192, FEW = 60 };
+#include <dirent.h>
+#include <regex.h>
 
 struct cell {
   struct cell *next;
   uint64_t id;
-  uint64_t more[2];
 };
 
-static struct {
+static const uint64_t mask = 1;
+
+struct world {
   struct alm_heap *heap;
   struct alm_mutator *m;
   const struct alm_type *cell;
-  struct alm_handle *root;
-} t;
+};
 
-static void begin(const struct alm_heap_options *options) {
-  static const uint64_t one = 1;
-  struct alm_type_info info = {"cell", sizeof(struct cell), &one, 1, NULL};
-  REQUIRE(alm_heap_create(options, &t.heap) == ALM_OK);
-  REQUIRE(alm_mutator_attach(t.heap, &t.m) == ALM_OK);
-  REQUIRE(alm_type_create(t.heap, &info, &t.cell) == ALM_OK);
-  t.root = alm_handle_create(t.m, NULL);
-  REQUIRE(t.root != NULL);
+static struct world begin(unsigned markers) {
+  struct world w;
+  struct alm_heap_options options = {.markers = markers};
+  struct alm_type_info info = {"cell", sizeof(struct cell), &mask, 1, NULL};
+  REQUIRE(alm_heap_create(&options, &w.heap) == ALM_OK);
+  REQUIRE(alm_mutator_attach(w.heap, &w.m) == ALM_OK);
+  REQUIRE(alm_type_create(w.heap, &info, &w.cell) == ALM_OK);
+  return w;
 }
 
-static void end(void) {
-  alm_mutator_detach(t.m);
-  REQUIRE(alm_heap_destroy(t.heap) == ALM_OK);
+static void end(struct world *w) {
+  alm_mutator_detach(w->m);
+  REQUIRE(alm_heap_destroy(w->heap) == ALM_OK);
 }
 
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(n) so far down that scrub clears its frames. */
-__attribute__((noinline)) static void deep(void (*f)(size_t n), size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
-}
-
-static void make_list(size_t n) {
-  struct cell *list = NULL;
+static struct cell *list(struct world *w, size_t n) {
+  struct cell *first = NULL;
   for (size_t i = 0; i < n; i++) {
-    struct cell *c = alm_new(t.m, t.cell);
+    struct cell *c = alm_new_inline(w->m, w->cell);
     REQUIRE(c != NULL);
-    alm_store(t.m, c, &c->next, list);
-    list = c;
+    alm_store_inline(w->m, c, &c->next, first);
+    first = c;
   }
-  alm_handle_set(t.root, list);
+  return first;
 }
 
-static struct alm_heap_stats now, before; /* not on the stack: it is scanned */
-
-/* Read the account; what must hold of it at any time. */
-static void take_account(void) {
-  before = now;
-  alm_heap_stats_read(t.heap, &now);
-  REQUIRE(now.collections >= before.collections);
-  REQUIRE(now.pause_ns >= before.pause_ns);
-  REQUIRE(now.pause_ns_max >= before.pause_ns_max);
-  REQUIRE(now.alloc_bytes >= before.alloc_bytes);
-  REQUIRE(now.heap_bytes_max >= before.heap_bytes_max);
-  REQUIRE(now.pause_ns >= now.pause_ns_max);
-  REQUIRE(now.pause_ns_max >= now.pause_ns_last);
-  REQUIRE((now.collections == 0) == (now.pause_ns == 0));
-  REQUIRE(now.live_bytes <= now.heap_bytes_max);
-  REQUIRE(now.live_objects * 16 <= now.live_bytes);
-  REQUIRE(now.heap_bytes <= now.heap_bytes_max);
-  REQUIRE(now.heap_bytes % 8192 == 0);
+/* A list that lives as long as the heap. */
+static void keep_list(struct world *w, size_t n) {
+  struct alm_handle *h = alm_handle_create(w->m, list(w, n));
+  REQUIRE(h != NULL);
 }
 
-static void a_new_heap_has_an_empty_account(void) {
-  memset(&now, 0, sizeof now);
-  begin(NULL);
-  take_account();
-  REQUIRE(now.collections == 0 && now.live_bytes == 0 && now.alloc_bytes == 0);
-  REQUIRE(now.heap_bytes == 0 && now.heap_bytes_max == 0);
-  REQUIRE(now.mutators == 1 && now.finalizers_queued == 0);
-  REQUIRE(now.goal_bytes == 4 << 20);
-  end();
+/* Not on the stack, where its numbers might be taken for pointers. */
+static struct alm_stats s;
+static struct alm_heap_stats of_heap;
+
+static const struct alm_gc_stats *account(void) {
+  alm_stats_read(&s);
+  return &s.gc;
 }
 
-/* What was allocated, within a run; what is alive, within a few stale words. */
-static void numbers_follow_what_is_allocated_and_kept(void) {
-  static const uint64_t bytes = sizeof(struct cell);
-  struct alm_heap_options options = {.first_bytes = 256 << 20};
-  memset(&now, 0, sizeof now);
-  begin(&options);
-  for (uint64_t round = 1; round <= 5; round++) {
-    take_account();
-    deep(make_list, CELLS);
-    take_account();
-    uint64_t more = now.alloc_bytes - before.alloc_bytes;
-    REQUIRE(more + RUN_BYTES >= CELLS * bytes);
-    REQUIRE(more <= CELLS * bytes + RUN_BYTES);
-    REQUIRE(now.heap_bytes >= CELLS * bytes);
-    REQUIRE(now.collections == round - 1);
-    scrub();
-    uint64_t begin_ns = now_ns();
-    REQUIRE(alm_collect(t.m) == ALM_OK);
-    uint64_t took = now_ns() - begin_ns;
-    take_account();
-    REQUIRE(now.collections == round && now.pause_ns > before.pause_ns);
-    REQUIRE(now.pause_ns - before.pause_ns == now.pause_ns_last);
-    REQUIRE(now.pause_ns_last <= took);
-    REQUIRE(now.live_objects >= CELLS && now.live_objects <= CELLS + FEW);
-    REQUIRE(now.live_bytes >= CELLS * bytes);
-    REQUIRE(now.live_bytes <= (CELLS + FEW) * bytes);
-    REQUIRE(now.alloc_bytes == before.alloc_bytes);
-    REQUIRE(alm_sweep(t.m) == ALM_OK);
-    take_account();
-    REQUIRE(now.heap_bytes <= CELLS * bytes + (1 << 20));
+static uint64_t pauses(const struct alm_gc_stats *gc) {
+  uint64_t n = 0;
+  for (size_t i = 0; i < ALM_PAUSE_COUNT; i++) {
+    n += gc->pauses[i];
   }
-  end();
+  return n;
 }
 
-/* The heap's spans are the process's, when there is nothing else. */
-static void the_heaps_together_are_the_process(void) {
-  struct alm_stats before_all, all;
-  struct alm_heap *heaps[3];
-  alm_thread_flush();
-  alm_stats_read(&before_all);
-  uint64_t sum = 0;
+/* ---- the account ------------------------------------------------------------- */
+
+static void use_one_heap(void *arg) {
+  (void)arg;
+  struct world w = begin(2);
+  REQUIRE(account()->heaps == 1 && account()->heaps_now == 1);
+  REQUIRE(account()->collections == 0 && account()->alloc_bytes == 0);
+  keep_list(&w, 100000);
+  REQUIRE(account()->alloc_bytes >= 100000 * sizeof(struct cell));
+  REQUIRE(alm_collect(w.m) == ALM_OK);
+  REQUIRE(alm_collect(w.m) == ALM_OK);
+  void *large = alm_new_bytes(w.m, ALM_NOSCAN, 1 << 20);
+  REQUIRE(large != NULL);
+  alm_heap_stats_read(w.heap, &of_heap);
+  const struct alm_gc_stats *gc = account();
+  REQUIRE(gc->collections == of_heap.collections && gc->collections >= 2);
+  REQUIRE(gc->pause_ns == of_heap.pause_ns);
+  REQUIRE(gc->pause_ns_max == of_heap.pause_ns_max);
+  REQUIRE(pauses(gc) == gc->collections);
+  REQUIRE(gc->cpu_ns > 0);
+  REQUIRE(gc->alloc_bytes == of_heap.alloc_bytes);
+  REQUIRE(gc->live_bytes == of_heap.live_bytes);
+  REQUIRE(gc->live_objects == of_heap.live_objects);
+  REQUIRE(gc->live_objects >= 100000);
+  REQUIRE(gc->live_bytes_max >= gc->live_bytes);
+  REQUIRE(gc->heap_bytes == of_heap.heap_bytes);
+  REQUIRE(gc->heap_bytes_max == of_heap.heap_bytes_max);
+  uint64_t of_classes = 0;
+  for (size_t i = 0; i < ALM_CLASS_COUNT; i++) {
+    of_classes += gc->classes[i].bytes;
+    REQUIRE(gc->classes[i].bytes <= gc->classes[i].bytes_max);
+  }
+  REQUIRE(of_classes == gc->heap_bytes);
+  REQUIRE(gc->classes[0].bytes == 1 << 20 && gc->classes[0].object_bytes == 0);
+  REQUIRE(s.heap_inuse >= gc->heap_bytes);
+  REQUIRE(s.live_at_max >= gc->heap_bytes_max);
+  end(&w);
+}
+
+static void the_account_of_the_process_is_that_of_its_heap(void **state) {
+  (void)state;
+  child_must_pass(use_one_heap, NULL, NULL);
+}
+
+static void use_heaps_one_after_the_other(void *arg) {
+  (void)arg;
+  uint64_t heap_max = 0;
+  for (int i = 1; i <= 3; i++) {
+    struct world w = begin(1);
+    keep_list(&w, 10000);
+    REQUIRE(alm_collect(w.m) == ALM_OK);
+    keep_list(&w, 10000);
+    alm_heap_stats_read(w.heap, &of_heap);
+    heap_max =
+        of_heap.heap_bytes_max > heap_max ? of_heap.heap_bytes_max : heap_max;
+    uint64_t live = account()->live_bytes;
+    REQUIRE(live == of_heap.live_bytes); /* not that of dead heaps too */
+    end(&w);
+    REQUIRE(account()->live_bytes == live);
+    REQUIRE(account()->heaps == (uint64_t)i && account()->heaps_now == 0);
+  }
+  REQUIRE(account()->collections == 3);
+  REQUIRE(account()->alloc_bytes >= 3 * 20000 * sizeof(struct cell));
+  REQUIRE(account()->heap_bytes == 0);
+  REQUIRE(account()->heap_bytes_max == heap_max);
+}
+
+static void heaps_that_are_gone_still_count(void **state) {
+  (void)state;
+  child_must_pass(use_heaps_one_after_the_other, NULL, NULL);
+}
+
+static void delete_much(void *arg) {
+  (void)arg;
+  struct world w = begin(1);
+  for (int i = 0; i < 1000; i++) {
+    void *p = alm_new_bytes(w.m, ALM_NOSCAN, 100000);
+    REQUIRE(alm_delete(w.m, p) == ALM_OK);
+  }
+  for (int i = 0; i < 2; i++) {
+    alm_heap_stats_read(w.heap, &of_heap);
+    REQUIRE(of_heap.alloc_bytes >= 1000 * 100000);
+    REQUIRE(of_heap.collections == (uint64_t)i);
+    REQUIRE(account()->alloc_bytes == of_heap.alloc_bytes);
+    REQUIRE(alm_collect(w.m) == ALM_OK);
+  }
+  end(&w);
+}
+
+static void what_is_deleted_was_allocated_all_the_same(void **state) {
+  (void)state;
+  child_must_pass(delete_much, NULL, NULL);
+}
+
+static void nothing(void *object, void *arg) {
+  (void)object;
+  (void)arg;
+}
+
+__attribute__((noinline)) static void drop_with_cleanup(struct world *w) {
+  char gap[16384];
+  __asm__ volatile("" ::"r"(gap) : "memory");
+  for (int i = 0; i < 100; i++) {
+    REQUIRE(alm_cleanup_add(w->m, list(w, 1), nothing, NULL) == ALM_OK);
+  }
+}
+
+static void run_finalizers(void *arg) {
+  (void)arg;
+  struct world w = begin(1);
+  drop_with_cleanup(&w);
+  REQUIRE(alm_collect(w.m) == ALM_OK);
+  REQUIRE(account()->finalizers_queued > 90);
+  REQUIRE(account()->finalizers_run == 0);
+  REQUIRE(alm_finalizers_run(w.m, 10) == 10);
+  REQUIRE(account()->finalizers_queued > 90);
+  REQUIRE(account()->finalizers_run == 10);
+  end(&w);
+  REQUIRE(account()->finalizers_run == 10);
+}
+
+static void finalizers_are_counted_when_queued_and_when_run(void **state) {
+  (void)state;
+  child_must_pass(run_finalizers, NULL, NULL);
+}
+
+static void fork_amid_allocation(void *arg) {
+  (void)arg;
+  struct world w = begin(1);
+  keep_list(&w, 50000);
+  REQUIRE(alm_collect(w.m) == ALM_OK);
+  keep_list(&w, 10000);
+  uint64_t heap_bytes = account()->heap_bytes;
+  pid_t pid = fork();
+  REQUIRE(pid >= 0);
+  if (pid == 0) {
+    const struct alm_gc_stats *gc = account();
+    REQUIRE(gc->collections == 0 && gc->alloc_bytes == 0);
+    REQUIRE(gc->pause_ns == 0 && pauses(gc) == 0 && gc->cpu_ns == 0);
+    REQUIRE(gc->heaps == 1 && gc->heaps_now == 1);
+    REQUIRE(gc->heap_bytes == heap_bytes && gc->heap_bytes_max == heap_bytes);
+    keep_list(&w, 10000);
+    REQUIRE(alm_collect(w.m) == ALM_OK);
+    gc = account();
+    REQUIRE(gc->collections == 1 && pauses(gc) == 1);
+    REQUIRE(gc->alloc_bytes >= 9000 * sizeof(struct cell));
+    REQUIRE(gc->alloc_bytes <= 20000 * sizeof(struct cell));
+    end(&w);
+    _exit(0);
+  }
+  int status;
+  REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+  REQUIRE(account()->alloc_bytes >= 60000 * sizeof(struct cell));
+  end(&w);
+}
+
+static void a_forked_child_counts_from_zero(void **state) {
+  (void)state;
+  child_must_pass(fork_amid_allocation, NULL, NULL);
+}
+
+/* ---- the record ---------------------------------------------------------------- */
+
+static void exit_amid_allocation(void *arg) {
+  struct world w = begin(1);
+  keep_list(&w, 20000);
+  if (arg != NULL) {
+    REQUIRE(alm_collect(w.m) == ALM_OK);
+    raise(SIGKILL);
+  }
+  exit(0); /* without a collection */
+}
+
+static struct alm_record record_of(void (*f)(void *), void *arg) {
+  char folder[] = "records.XXXXXX", option[64], path[400] = "";
+  struct alm_record r;
+  assert_non_null(mkdtemp(folder));
+  snprintf(option, sizeof option, "record=%s", folder);
+  (void)child_run(f, arg, option);
+  DIR *d = opendir(folder);
+  for (struct dirent *e; (e = readdir(d)) != NULL;) {
+    if (e->d_name[0] != '.') {
+      assert_string_equal(path, ""); /* one */
+      snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+    }
+  }
+  closedir(d);
+  int fd = open(path, O_RDONLY);
+  assert_int_equal(read(fd, &r, sizeof r), sizeof r);
+  close(fd);
+  unlink(path);
+  rmdir(folder);
+  return r;
+}
+
+static void a_record_has_what_was_allocated_since_the_last_collection(
+    void **state) {
+  (void)state;
+  struct alm_record r = record_of(exit_amid_allocation, NULL);
+  assert_string_equal(r.face, "alm");
+  assert_true(r.stats.gc.alloc_bytes >= 20000 * sizeof(struct cell));
+  assert_int_equal(r.stats.gc.collections, 0);
+}
+
+static void the_record_of_a_killed_process_is_that_of_its_last_collection(
+    void **state) {
+  (void)state;
+  struct alm_record r = record_of(exit_amid_allocation, &s);
+  assert_int_equal(r.state, ALM_RECORD_RUNNING);
+  assert_int_equal(r.stats.gc.collections, 1);
+  assert_true(r.stats.gc.alloc_bytes >= 20000 * sizeof(struct cell));
+  assert_true(r.stats.gc.live_objects >= 20000);
+  assert_true(r.stats.gc.pause_ns > 0);
+}
+
+/* ---- the line of gctrace --------------------------------------------------------- */
+
+#define MS "([0-9]+\\.[0-9]{3}|[0-9]+)"
+#define NUMBER "([0-9]+)"
+static const char pattern[] =
+    "^almacen: gc " NUMBER " @([0-9]+\\.[0-9]{3})s " NUMBER "%: " MS "\\+" MS
+    "\\+" MS " ms clock, " MS "\\+" MS "/" MS "/0\\+" MS " ms cpu, " NUMBER
+    "->" NUMBER "->" NUMBER " MiB, " NUMBER " MiB goal, " NUMBER
+    " MiB stacks, " NUMBER " MiB roots, " NUMBER " P(, heap ([0-9]+))?$";
+
+enum field {
+  GC = 1,
+  AT,
+  PERCENT,
+  STOP,
+  MARK,
+  REST,
+  STOP_CPU,
+  OWN_CPU,
+  TEAM_CPU,
+  REST_CPU,
+  START_MIB,
+  END_MIB,
+  LIVE_MIB,
+  GOAL_MIB,
+  STACKS_MIB,
+  ROOTS_MIB,
+  MARKERS,
+  HAS_HEAP,
+  HEAP,
+  FIELDS
+};
+
+/* The numbers of each line; returns how many lines there are. */
+static size_t read_lines(char *text, double (*out)[FIELDS], size_t most) {
+  regex_t regex;
+  size_t n = 0;
+  assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED), 0);
+  for (char *line; (line = strsep(&text, "\n")) != NULL && *line != '\0';) {
+    regmatch_t match[FIELDS];
+    if (n == most || regexec(&regex, line, FIELDS, match, 0) != 0) {
+      print_error("not a line of gctrace, or one too many: %s\n", line);
+      fail();
+    }
+    for (size_t i = 1; i < FIELDS; i++) {
+      out[n][i] = match[i].rm_so < 0 ? 0 : strtod(line + match[i].rm_so, NULL);
+    }
+    n++;
+  }
+  regfree(&regex);
+  return n;
+}
+
+static char *roots[1 << 17]; /* 1 MiB */
+
+static void collect_four_times(void *arg) {
+  (void)arg;
+  struct world w = begin(2);
+  REQUIRE(alm_root_add(w.heap, roots, sizeof roots) == ALM_OK);
+  roots[0] = alm_new_bytes(w.m, ALM_NOSCAN, 3 << 20);
+  REQUIRE(alm_collect(w.m) == ALM_OK); /* 3 -> 3 -> 3 */
+  roots[1] = alm_new_bytes(w.m, ALM_NOSCAN, 2 << 20);
+  REQUIRE(alm_collect(w.m) == ALM_OK); /* 5 -> 5 -> 5 */
+  roots[0] = NULL;
+  REQUIRE(alm_collect(w.m) == ALM_OK); /* 5 -> 5 -> 2 */
+  struct world other = begin(1);
+  REQUIRE(alm_collect(other.m) == ALM_OK);
+  end(&other);
+  end(&w);
+}
+
+static void a_line_tells_what_a_collection_did(void **state) {
+  (void)state;
+  static double n[4][FIELDS];
+  uint64_t before = now_ns();
+  struct child c = child_run(collect_four_times, NULL, "gctrace=1");
+  double whole_s = (double)(now_ns() - before) / 1e9;
+  assert_true(child_exited(&c, 0));
+  assert_int_equal(read_lines(c.text, n, 4), 4);
+  static const double heap[3][3] = {{3, 3, 3}, {5, 5, 5}, {5, 5, 2}};
+  static const double goal[3] = {4, 6, 10};
   for (size_t i = 0; i < 3; i++) {
-    begin(NULL);
-    deep(make_list, CELLS * (i + 1));
-    alm_heap_stats_read(t.heap, &now);
-    sum += now.heap_bytes;
-    heaps[i] = t.heap;
-    alm_mutator_detach(t.m);
-    alm_heap_stats_read(t.heap, &now);
-    REQUIRE(now.mutators == 0);
+    assert_true(n[i][GC] == (double)i + 1 && n[i][HEAP] == 0);
+    for (size_t k = 0; k < 3; k++) {
+      assert_true(n[i][START_MIB + k] == heap[i][k]);
+    }
+    assert_true(n[i][GOAL_MIB] == goal[i]);
+    assert_true(n[i][ROOTS_MIB] == 1 && n[i][STACKS_MIB] < 9);
+    assert_true(n[i][MARKERS] == 2);
   }
-  alm_stats_read(&all);
-  REQUIRE(all.heap_inuse - before_all.heap_inuse <= sum);
-  REQUIRE(all.heap_inuse - before_all.heap_inuse + (64 << 10) >= sum);
-  for (size_t i = 0; i < 3; i++) {
-    REQUIRE(alm_heap_destroy(heaps[i]) == ALM_OK);
-  }
-  alm_thread_flush();
-  alm_stats_read(&all);
-  REQUIRE(all.heap_inuse == before_all.heap_inuse);
-}
-
-static void the_goal_follows_what_is_alive(void) {
-  static const unsigned percents[] = {0, 50, 100, 400};
+  assert_true(n[3][GC] == 1 && n[3][HEAP] == 2 && n[3][MARKERS] == 1);
+  assert_true(n[3][TEAM_CPU] == 0);
   for (size_t i = 0; i < 4; i++) {
-    struct alm_heap_options options = {.gc_percent = percents[i],
-                                       .first_bytes = 1 << 20};
-    memset(&now, 0, sizeof now);
-    begin(&options);
-    for (size_t n = 1000; n <= 128000; n *= 2) {
-      deep(make_list, n);
-      REQUIRE(alm_collect(t.m) == ALM_OK);
-      take_account();
-      uint64_t percent = percents[i] ? percents[i] : 100;
-      uint64_t goal = now.live_bytes + now.live_bytes * percent / 100;
-      goal = goal > 1 << 20 ? goal : 1 << 20;
-      REQUIRE(now.goal_bytes + 1 >= goal && now.goal_bytes <= goal + (1 << 20));
-    }
-    end();
+    double wall_ms = n[i][STOP] + n[i][MARK] + n[i][REST];
+    assert_true(n[i][AT] >= (i > 0 ? n[i - 1][AT] : 0));
+    assert_true(n[i][AT] <= whole_s + 0.001 && n[i][PERCENT] <= 100);
+    assert_true(wall_ms > 0 && wall_ms <= whole_s * 1000 + 3);
+    /* one thread has at most the wall time; +2: whole milliseconds */
+    assert_true(n[i][STOP_CPU] <= n[i][STOP] + 2);
+    assert_true(n[i][OWN_CPU] <= n[i][MARK] + 2);
+    assert_true(n[i][OWN_CPU] + n[i][TEAM_CPU] > 0);
   }
 }
 
-/* Others may read it while the heap changes. */
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
-static bool is_over;
-
-static void *read_on(void *unused) {
-  struct alm_heap_stats last = {.collections = 0}, s;
-  (void)unused;
-  for (;;) {
-    pthread_mutex_lock(&turn);
-    bool over = is_over;
-    pthread_mutex_unlock(&turn);
-    if (over) {
-      return NULL;
-    }
-    alm_heap_stats_read(t.heap, &s);
-    REQUIRE(s.collections >= last.collections && s.pause_ns >= last.pause_ns);
-    REQUIRE(s.pause_ns >= s.pause_ns_max && s.mutators == 1);
-    REQUIRE(s.heap_bytes <= s.heap_bytes_max);
-    last = s;
-  }
+static void there_is_no_line_unasked(void **state) {
+  (void)state;
+  struct child c = child_run(collect_four_times, NULL, NULL);
+  assert_true(child_exited(&c, 0));
+  assert_string_equal(c.text, "");
 }
-
-static void others_may_read_the_account(void) {
-  pthread_t reader;
-  struct alm_heap_options options = {.first_bytes = 256 << 10};
-  begin(&options);
-  is_over = false;
-  REQUIRE(pthread_create(&reader, NULL, read_on, NULL) == 0);
-  for (size_t i = 0; i < rounds(100); i++) {
-    deep(make_list, CELLS);
-  }
-  pthread_mutex_lock(&turn);
-  is_over = true;
-  pthread_mutex_unlock(&turn);
-  REQUIRE(pthread_join(reader, NULL) == 0);
-  end();
-}
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      ON_ITS_OWN_STACK(a_new_heap_has_an_empty_account),
-      ON_ITS_OWN_STACK(numbers_follow_what_is_allocated_and_kept),
-      ON_ITS_OWN_STACK(the_heaps_together_are_the_process),
-      ON_ITS_OWN_STACK(the_goal_follows_what_is_alive),
-      ON_ITS_OWN_STACK(others_may_read_the_account),
+      cmocka_unit_test(the_account_of_the_process_is_that_of_its_heap),
+      cmocka_unit_test(heaps_that_are_gone_still_count),
+      cmocka_unit_test(what_is_deleted_was_allocated_all_the_same),
+      cmocka_unit_test(finalizers_are_counted_when_queued_and_when_run),
+      cmocka_unit_test(a_forked_child_counts_from_zero),
+      cmocka_unit_test(
+          a_record_has_what_was_allocated_since_the_last_collection),
+      cmocka_unit_test(
+          the_record_of_a_killed_process_is_that_of_its_last_collection),
+      cmocka_unit_test(a_line_tells_what_a_collection_did),
+      cmocka_unit_test(there_is_no_line_unasked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

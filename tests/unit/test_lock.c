@@ -77,6 +77,16 @@ static void try_fails_on_a_held_lock(void **state) {
   lock_release(&l);
 }
 
+static void patience_with_a_held_lock_ends(void **state) {
+  (void)state;
+  struct lock l = LOCK_INIT(RANK_META);
+  assert_true(lock_try_patiently(&l));
+  assert_false(lock_try_patiently(&l));
+  lock_release(&l);
+  assert_true(lock_try_patiently(&l));
+  lock_release(&l);
+}
+
 static void release_in_any_order(void **state) {
   (void)state;
   struct lock a = LOCK_INIT(RANK_REGISTRY), b = LOCK_INIT(RANK_CACHE),
@@ -153,6 +163,7 @@ int main(void) {
       cmocka_unit_test(increments_under_the_lock_all_count),
       cmocka_unit_test(a_sleeper_is_woken),
       cmocka_unit_test(try_fails_on_a_held_lock),
+      cmocka_unit_test(patience_with_a_held_lock_ends),
       cmocka_unit_test(release_in_any_order),
       cmocka_unit_test(rank_violations_abort_with_both_ranks_named),
   };

@@ -77,6 +77,40 @@ static void a_child_starts_from_zero_with_what_is_alive(void **state) {
   assert_int_equal(s->classes[4].inherited, 0);
 }
 
+static void pauses_are_counted_by_length(void **state) {
+  (void)state;
+  struct alm_gc_stats *gc = &fresh()->gc;
+  static const uint64_t us[] = {0, 0, 1, 2, 3, 4, 1000, 4194303, 4194304};
+  static const unsigned where[] = {0, 0, 1, 2, 2, 3, 10, 22, 23};
+  uint64_t sum = 0;
+  for (size_t i = 0; i < sizeof us / sizeof us[0]; i++) {
+    uint64_t before = gc->pauses[where[i]];
+    memstat_pause(us[i] * 1000 + 999);
+    assert_int_equal(gc->pauses[where[i]], before + 1);
+    sum += us[i] * 1000 + 999;
+  }
+  memstat_pause((uint64_t)1 << 60);
+  assert_int_equal(gc->pauses[ALM_PAUSE_COUNT - 1], 2);
+  assert_int_equal(gc->pause_ns, sum + ((uint64_t)1 << 60));
+  assert_int_equal(gc->pause_ns_max, (uint64_t)1 << 60);
+}
+
+static void what_is_alive_shows_at_the_end_of_collections(void **state) {
+  (void)state;
+  struct alm_gc_stats *gc = &fresh()->gc;
+  memstat_live_change(1000, 10);
+  assert_int_equal(gc->live_bytes, 0);
+  memstat_live_show();
+  assert_int_equal(gc->live_bytes, 1000);
+  assert_int_equal(gc->live_objects, 10);
+  memstat_live_change(-(uint64_t)400, -(uint64_t)4);
+  memstat_live_show();
+  assert_int_equal(gc->live_bytes, 600);
+  assert_int_equal(gc->live_bytes_max, 1000);
+  memstat_live_change(-(uint64_t)600, -(uint64_t)6); /* the heap goes */
+  assert_int_equal(gc->live_bytes, 600);
+}
+
 static void a_maximum_only_grows(void **state) {
   (void)state;
   uint64_t max = 5;
@@ -92,6 +126,8 @@ int main(void) {
       cmocka_unit_test(more_frees_than_allocations_count_as_nothing_live),
       cmocka_unit_test(moving_the_account_keeps_its_numbers),
       cmocka_unit_test(a_child_starts_from_zero_with_what_is_alive),
+      cmocka_unit_test(pauses_are_counted_by_length),
+      cmocka_unit_test(what_is_alive_shows_at_the_end_of_collections),
       cmocka_unit_test(a_maximum_only_grows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

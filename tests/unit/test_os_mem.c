@@ -163,6 +163,37 @@ static void time_and_numbers_move(void **state) {
   assert_null(os_getenv("ALM_UNIT_NOT_SET"));
 }
 
+static void expect_another_image(void *arg) {
+  REQUIRE(os_image() != *(uint64_t *)arg);
+  uint64_t own = os_image();
+  pid_t pid = fork();
+  if (pid == 0) {
+    _exit(os_image() == own);
+  }
+  int status;
+  REQUIRE(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+static void an_image_is_told_from_others(void **state) {
+  (void)state;
+  uint64_t own = os_image();
+  assert_true(own == os_image());
+  struct child c = child_run(expect_another_image, &own, NULL);
+  assert_true(child_exited(&c, 0));
+}
+
+static void ages_count_from_the_beginning(void **state) {
+  (void)state;
+  os_age_begin();
+  sleep_ms(3);
+  assert_true(os_age_ns() >= 3000000);
+  os_age_begin();
+  assert_true(os_age_ns() < 3000000000u);
+  uint64_t cpu = os_cpu_ns(), before = os_now_ns();
+  while (os_cpu_ns() - cpu < 2000000) {}
+  assert_true(os_now_ns() - before >= 1900000);
+}
+
 static void futex_returns_when_the_word_differs_or_time_is_up(void **state) {
   (void)state;
   uint32_t word = 1;
@@ -184,6 +215,8 @@ int main(void) {
       cmocka_unit_test(faults_hit_the_nth_call_and_count_calls),
       cmocka_unit_test(files_are_made_once_and_can_become_private),
       cmocka_unit_test(time_and_numbers_move),
+      cmocka_unit_test(an_image_is_told_from_others),
+      cmocka_unit_test(ages_count_from_the_beginning),
       cmocka_unit_test(futex_returns_when_the_word_differs_or_time_is_up),
   };
   return cmocka_run_group_tests(tests, start, NULL);
