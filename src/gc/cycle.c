@@ -78,6 +78,14 @@ static void cycle_check_marks(struct alm_heap *h) {
 static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
                           uint64_t begin_ns) {
   struct alm_heap_stats *s = &h->stats;
+  uint64_t before = s->live_bytes + atomic_load_relaxed(&h->allocated);
+  struct pacer_facts facts = {
+      .live = live,
+      .light = mark_light_bytes(h),
+      .held = min_size(atomic_load_relaxed(&h->goal), before),
+      .first_bytes = h->options.first_bytes,
+      .limit = h->limit_bytes,
+      .percent = h->options.gc_percent};
   uint64_t pause = os_now_ns() - begin_ns;
   s->collections++;
   s->pause_ns += pause;
@@ -86,9 +94,7 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
   atomic_store_relaxed(&s->live_bytes, live);
   s->live_objects = objects;
   s->alloc_bytes += atomic_exchange_relaxed(&h->allocated, 0);
-  uint64_t goal = pacer_goal(live, h->options.gc_percent,
-                             h->options.first_bytes, h->limit_bytes);
-  atomic_store_relaxed(&h->goal, goal);
+  atomic_store_relaxed(&h->goal, pacer_goal(&facts));
 }
 
 static void cycle_trace(const struct alm_heap *h, uint64_t before) {

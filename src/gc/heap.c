@@ -60,7 +60,7 @@ static void heap_init_layouts(struct alm_heap *h) {
   h->nlayouts = LAYOUT_TYPES;
 }
 
-enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 100 };
+enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 75 };
 
 static const size_t heap_layouts_bytes = LAYOUT_COUNT * sizeof(struct layout);
 

@@ -33,6 +33,7 @@ struct marker {
   } ring[RING];
   uint64_t bytes;
   uint64_t objects;
+  uint64_t light_bytes; /* see mark_light_bytes                             */
 } ALM_CACHE_ALIGNED;
 
 struct mark_team {
@@ -84,11 +85,15 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
     return;
   }
   struct collected *c = f.c;
-  m->bytes +=
-      c->layout != NULL ? c->layout->slot_bytes : c->span.npages << PAGE_SHIFT;
+  bool is_large = c->span.class == 0;
+  size_t bytes = is_large ? c->span.npages << PAGE_SHIFT
+                          : sizeclasses[c->span.class].object_bytes;
+  m->bytes += bytes;
   m->objects++;
   if (c->kind != ALM_NOSCAN) {
     (void)mark_push(m, object);
+  } else if (is_large) {
+    m->light_bytes += bytes;
   }
 }
 
@@ -389,7 +394,7 @@ struct marker *mark_begin(struct alm_heap *h) {
     m->is_alone = h->team->nthreads == 0;
     m->low = heap_map.base;
     m->heap_bytes = atomic_load_relaxed(&heap_map.npages) << PAGE_SHIFT;
-    m->bytes = m->objects = 0;
+    m->bytes = m->objects = m->light_bytes = 0;
   }
   return &h->team->markers[0];
 }
@@ -405,6 +410,14 @@ void mark_end(struct alm_heap *h, uint64_t *bytes, uint64_t *objects) {
       m->buffer = NULL;
     }
   }
+}
+
+uint64_t mark_light_bytes(const struct alm_heap *h) {
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i <= h->team->nthreads; i++) {
+    bytes += h->team->markers[i].light_bytes;
+  }
+  return bytes;
 }
 
 void mark_team_end(struct alm_heap *h) {

@@ -34,6 +34,8 @@ ALM_INTERNAL void mark_drain(struct alm_heap *h);
 /* Bytes and objects marked. */
 ALM_INTERNAL void mark_end(struct alm_heap *h, uint64_t *bytes,
                            uint64_t *objects);
+/* Of these bytes: in large objects without pointers. */
+ALM_INTERNAL uint64_t mark_light_bytes(const struct alm_heap *h);
 /* End the threads; no collection is under way. */
 ALM_INTERNAL void mark_team_end(struct alm_heap *h);
 
