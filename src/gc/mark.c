@@ -137,8 +137,13 @@ ALM_INLINE void mark_word(struct marker *m, uintptr_t p) {
 /* Stacks and registered memory: other threads' variables, red zones and all. */
 __attribute__((no_sanitize("address", "thread"))) static void mark_words(
     struct marker *m, const uintptr_t *from, const uintptr_t *end) {
+  uintptr_t low = m->low; /* here, because the compiler cannot know */
+  size_t heap_bytes = m->heap_bytes;
   for (; from < end; from++) {
-    mark_word(m, *(const volatile uintptr_t *)from);
+    uintptr_t p = *(const volatile uintptr_t *)from;
+    if (p - low < heap_bytes) {
+      mark_ring(m, p);
+    }
   }
 }
 
@@ -164,8 +169,17 @@ static void mark_typed_one(struct marker *m, const struct alm_type *t,
   }
 }
 
+static bool mark_is_all_pointers(const struct alm_type *t) {
+  size_t words = t->stride / sizeof(uintptr_t);
+  return words <= 64 && t->mask[0] == bits_low((unsigned)words);
+}
+
 static void mark_typed(struct marker *m, const struct alm_type *t,
                        uintptr_t from, uintptr_t end) {
+  if (mark_is_all_pointers(t)) {
+    mark_words(m, (const uintptr_t *)from, (const uintptr_t *)end);
+    return;
+  }
   for (; from + t->stride <= end; from += t->stride) {
     mark_typed_one(m, t, (const uintptr_t *)from);
   }
