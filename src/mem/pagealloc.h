@@ -62,6 +62,11 @@ ALM_INTERNAL struct page_run pagealloc_take_at(size_t page, size_t npages);
 /* Give pages back; they hold data. */
 ALM_INTERNAL void pagealloc_return(size_t page, size_t npages);
 
+/* The run was zero and is not written yet: let huge pages stand behind the
+ * blocks of 2 MiB that it lies in and most of which was released. What is free
+ * in such a block is resident then. */
+ALM_INTERNAL void pagealloc_make_huge(struct page_run run);
+
 /* A run from the cache (refilled if it must be); `cache` may be NULL. */
 ALM_INTERNAL struct page_run pagealloc_take_cached(struct pagecache *cache,
                                                    size_t npages);
