@@ -253,7 +253,8 @@ void mark_visit(struct alm_visitor *v, const void *p) {
 
 /* ---- draining -------------------------------------------------------------- */
 
-/* Half of what a marker has goes to those that wait. */
+/* Half of what a marker has goes to those that wait: the older half, from which
+ * more is to be found. */
 static void mark_share(struct marker *m) {
   struct work_buffer *b = m->buffer;
   struct work_buffer *half = work_take_empty(m->work);
@@ -262,7 +263,8 @@ static void mark_share(struct marker *m) {
   }
   half->count = b->count / 2;
   b->count -= half->count;
-  memcpy(half->items, b->items + b->count, half->count * sizeof b->items[0]);
+  memcpy(half->items, b->items, half->count * sizeof b->items[0]);
+  memmove(b->items, b->items + half->count, b->count * sizeof b->items[0]);
   work_give(m->work, half);
 }
 
