@@ -101,6 +101,7 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
 static void mark_ring(struct marker *m, uintptr_t p) {
   __builtin_prefetch((const void *)p);
   __builtin_prefetch(&marks_words[marks_index(p) / 64]);
+  __builtin_prefetch(arena_span(arena_page_of((const void *)p)));
   unsigned at = m->ring_at;
   uintptr_t old = m->ring[at].p;
   bool old_base_only = m->ring[at].is_base_only;
