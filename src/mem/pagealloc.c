@@ -284,10 +284,10 @@ void pagealloc_init(void) {
 
 static struct page_run pagealloc_run_locked(size_t page, size_t npages) {
   size_t released = pagealloc_mark_locked(page, npages);
-  return (struct page_run){page, npages, released == npages};
+  return (struct page_run){page, npages, released == npages, released};
 }
 
-static const struct page_run no_run = {0, 0, false};
+static const struct page_run no_run = {0, 0, false, 0};
 
 struct page_run pagealloc_take(size_t npages, size_t align_pages) {
   struct page_run run = no_run;
@@ -370,13 +370,15 @@ static void pagealloc_return_rest_locked(size_t block, const uint64_t *rest,
   pagealloc_count_locked();
 }
 
-/* Of the block's pages [from, to) were released and are the caller's. */
-static void pagealloc_make_block_huge(size_t block, size_t from, size_t to) {
+/* The block's page `from` is the caller's; of all that are, nreleased were
+ * released. */
+static void pagealloc_make_block_huge(size_t block, size_t from,
+                                      size_t nreleased) {
   uint64_t rest[HUGE_WORDS];
   lock_acquire(&pagealloc.lock);
   const struct chunk_bits *c = &pagealloc.chunks[block >> CHUNK_PAGES_SHIFT];
   size_t n = bits_count_range(c->released, block % CHUNK_PAGES, HUGE_PAGES);
-  bool is_worth_it = n + (to - from) >= HUGE_PAGES / 2;
+  bool is_worth_it = n + nreleased >= HUGE_PAGES / 2;
   if (is_worth_it) {
     n = pagealloc_take_rest_locked(block, rest);
   }
@@ -390,12 +392,13 @@ static void pagealloc_make_block_huge(size_t block, size_t from, size_t to) {
 }
 
 void pagealloc_make_huge(struct page_run run) {
-  ASSERT(run.is_zero);
   size_t end = run.page + run.npages;
   for (size_t page = run.page; page < end;) {
     size_t block = align_down(page, HUGE_PAGES);
     size_t to = min_size(block + HUGE_PAGES, end);
-    pagealloc_make_block_huge(block, page, to);
+    /* its released pages are taken to be spread evenly */
+    size_t nreleased = (to - page) * run.nreleased / run.npages;
+    pagealloc_make_block_huge(block, page, nreleased);
     page = to;
   }
 }
@@ -439,7 +442,8 @@ struct page_run pagealloc_take_cached(struct pagecache *cache, size_t npages) {
   }
   uint64_t mask = bits_span(at, (unsigned)npages);
   struct page_run run = {cache->page + at, npages,
-                         (cache->released & mask) == mask};
+                         (cache->released & mask) == mask,
+                         bits_count(cache->released & mask)};
   cache->free &= ~mask;
   cache->released &= ~mask;
   return run;

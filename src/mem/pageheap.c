@@ -128,7 +128,7 @@ bool pageheap_take_collected(struct span *s, unsigned class, size_t npages,
   if (run.npages == 0) {
     return false;
   }
-  if (is_dense && run.is_zero) {
+  if (is_dense && run.nreleased > 0) {
     pagealloc_make_huge(run);
   }
   span_init(s, (uintptr_t)arena_page_address(run.page), class, run.is_zero);
