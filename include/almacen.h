@@ -564,7 +564,7 @@ enum alm_contract {
 /* Zero means default everywhere. */
 struct alm_heap_options {
   unsigned gc_percent;        /* collect when this much has been allocated, in
-                                percent of what was live; 0: 100            */
+                                percent of what was live; 0: 75             */
   unsigned markers;           /* threads that mark; 0: CPUs, at most 8       */
   size_t limit_bytes;         /* spans of this heap together; 0: none        */
   size_t first_bytes;         /* no collection before so much; 0: 4 MiB      */

@@ -55,6 +55,7 @@ enum { PAGE_SHIFT = 13 };
 /* A chunk is what one leaf of the summary tree covers: 512 pages = 4 MiB. */
 enum { CHUNK_PAGES_SHIFT = 9, CHUNK_PAGES = 1 << CHUNK_PAGES_SHIFT };
 #define CHUNK_BYTES ((size_t)CHUNK_PAGES << PAGE_SHIFT)
+#define HUGE_BYTES (2 * MIB) /* a huge page, where OS pages are of 4 KiB */
 
 /* An arena is the unit in which metadata becomes ready: 16 chunks. */
 enum { ARENA_SHIFT = 26 };

@@ -54,6 +54,16 @@ ALM_INLINE unsigned bits_find_run(uint64_t w, unsigned n) {
   return bits_ctz(w);
 }
 
+/* Every second bit from bit 0, side by side in the low half. */
+ALM_INLINE uint64_t bits_even(uint64_t w) {
+  w &= 0x5555555555555555u;
+  w = (w | w >> 1) & 0x3333333333333333u;
+  w = (w | w >> 2) & 0x0f0f0f0f0f0f0f0fu;
+  w = (w | w >> 4) & 0x00ff00ff00ff00ffu;
+  w = (w | w >> 8) & 0x0000ffff0000ffffu;
+  return (w | w >> 16) & 0x00000000ffffffffu;
+}
+
 /* Call `word_op(word, mask)` for each word touched by [first, first + n). */
 #define BITS_FOR_RANGE(first, n, word, mask)                                   \
   for (size_t bfr_i = (first), bfr_end = (first) + (n), word, mask;            \

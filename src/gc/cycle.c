@@ -86,6 +86,13 @@ static uint64_t cycle_heap_bytes(const struct alm_heap *h) {
 static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
                           const struct trace *t) {
   struct alm_heap_stats *s = &h->stats;
+  struct pacer_facts facts = {
+      .live = live,
+      .light = mark_light_bytes(h),
+      .held = min_size(atomic_load_relaxed(&h->goal), t->start_bytes),
+      .first_bytes = h->options.first_bytes,
+      .limit = h->limit_bytes,
+      .percent = h->options.gc_percent};
   uint64_t pause = trace_pause_ns(t);
   lock_acquire(&h->lock);
   s->collections++;
@@ -100,9 +107,7 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
   atomic_store_relaxed(&h->allocated, 0);
   atomic_store_relaxed(&h->deleted, 0);
   h->published = 0;
-  uint64_t goal = pacer_goal(live, h->options.gc_percent,
-                             h->options.first_bytes, h->limit_bytes);
-  atomic_store_relaxed(&h->goal, goal);
+  atomic_store_relaxed(&h->goal, pacer_goal(&facts));
   lock_release(&h->lock);
   memstat_live_show();
   trace_account(t);

@@ -5,6 +5,7 @@
 #include "mem/memstat.h"
 #include "mem/metaalloc.h"
 #include "mem/pageheap.h"
+#include "os/conf.h"
 #include "os/os.h"
 
 #include <string.h>
@@ -65,7 +66,7 @@ static void heap_init_layouts(struct alm_heap *h) {
   h->nlayouts = LAYOUT_TYPES;
 }
 
-enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 100 };
+enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 75 };
 
 static const size_t heap_layouts_bytes = LAYOUT_COUNT * sizeof(struct layout);
 
@@ -215,13 +216,28 @@ struct alm_type *heap_add_type(struct alm_heap *h,
   return t;
 }
 
+/* A smaller heap would feel the unused rest of a huge page. */
+#define HEAP_DENSE_BYTES (4 * MIB)
+/* Of a larger object much may never be written. */
+#define HEAP_WRITTEN_BYTES (8 * MIB)
+/* Of the goal: so much more than it may become resident. */
+enum { HEAP_SPARE_SHIFT = 3 };
+
+/* Will the heap fill a huge page around the new span before it collects? */
+static bool heap_is_dense_locked(const struct alm_heap *h, size_t bytes) {
+  uint64_t goal = atomic_load_relaxed(&h->goal);
+  return h->span_bytes >= HEAP_DENSE_BYTES && bytes <= HEAP_WRITTEN_BYTES &&
+         h->span_bytes + HUGE_BYTES <= goal + (goal >> HEAP_SPARE_SHIFT);
+}
+
 /* Account for a new span of the heap; false: the limit. */
-static bool heap_charge(struct alm_heap *h, size_t bytes) {
+static bool heap_charge(struct alm_heap *h, size_t bytes, bool *is_dense) {
   lock_acquire(&h->lock);
   bool ok = h->limit_bytes == 0 || h->span_bytes + bytes <= h->limit_bytes;
   if (ok) {
     (void)atomic_add_relaxed(&h->nbusy, 1);
     h->span_bytes += bytes;
+    *is_dense = heap_is_dense_locked(h, bytes);
     h->stats.heap_bytes_max =
         max_size(h->stats.heap_bytes_max, (size_t)h->span_bytes);
   }
@@ -248,11 +264,13 @@ static struct collected *heap_make_span(struct alm_heap *h, unsigned class,
   if (c == NULL) {
     return NULL;
   }
-  if (!heap_charge(h, bytes)) {
+  bool is_dense;
+  if (!heap_charge(h, bytes, &is_dense)) {
     meta_return(heap_span_pool(class), c);
     return NULL;
   }
-  if (pageheap_take_collected(&c->span, class, npages)) {
+  if (pageheap_take_collected(&c->span, class, npages,
+                              is_dense && conf_number(CONF_huge_pages))) {
     if (marks_ready(arena_page_of((void *)c->span.base) + npages)) {
       atomic_store_relaxed(&c->heap, h);
       return c;

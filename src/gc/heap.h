@@ -196,14 +196,9 @@ ALM_INLINE uintptr_t found_object(const struct found *f) {
   return f->slot + f->c->header_bytes;
 }
 
-/* Is p inside an object in use of the heap? Slots that a mutator has claimed
- * and not handed out count as in use, unless the world is stopped. Any value
- * of p. */
-ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
-                          struct found *f) {
-  if (!arena_contains((const void *)p)) {
-    return false;
-  }
+/* As heap_find, and p lies in a page below heap_map.npages. */
+ALM_INLINE bool heap_find_in_region(const struct alm_heap *h, uintptr_t p,
+                                    struct found *f) {
   struct span *s = arena_span(arena_page_of((const void *)p));
   if (s == NULL || !atomic_load_relaxed(&s->is_collected)) {
     return false;
@@ -213,7 +208,7 @@ ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
   if (atomic_load_relaxed(&c->heap) != h) {
     return false;
   }
-  if (c->layout == NULL) {
+  if (s->class == 0) {
     f->slot = s->base;
     f->index = 0;
     return s->nfree == 0;
@@ -222,9 +217,17 @@ ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
   if (f->index >= s->nslots) {
     return false;
   }
-  f->slot = s->base + (uintptr_t)f->index * c->layout->slot_bytes;
+  f->slot = span_slot_address(s, f->index);
   uint64_t word = atomic_load_relaxed(&s->free_bits[f->index / 64]);
   return !((word >> (f->index % 64)) & 1);
+}
+
+/* Is p inside an object in use of the heap? Slots that a mutator has claimed
+ * and not handed out count as in use, unless the world is stopped. Any value
+ * of p. */
+ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
+                          struct found *f) {
+  return arena_contains((const void *)p) && heap_find_in_region(h, p, f);
 }
 
 /* The same, and p is the first byte of an object that has its slot for itself.

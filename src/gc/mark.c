@@ -25,14 +25,17 @@ struct marker {
   bool is_alone;              /* no other marker in this collection         */
   bool is_base_only;          /* in the object that is scanned now          */
   unsigned ring_at;
+  uintptr_t low;     /* of the region; all spans of the heap lie in         */
+  size_t heap_bytes; /* [low, low + heap_bytes) while the world is stopped  */
   struct {
     uintptr_t p; /* 0: empty */
     bool is_base_only;
   } ring[RING];
   uint64_t bytes;
   uint64_t objects;
-  uint64_t
-      cpu_ns; /* of its thread, when it was last done; 0: the collector's */
+  uint64_t light_bytes; /* see mark_light_bytes                             */
+  uint64_t cpu_ns;      /* of its thread, when it was last done; 0: the
+                           collector's                                      */
 } ALM_CACHE_ALIGNED;
 
 struct mark_team {
@@ -47,18 +50,26 @@ struct mark_team {
 
 /* ---- pushing --------------------------------------------------------------- */
 
-/* False: no memory, the overflow flag is set. [work.2] */
-static bool mark_push(struct marker *m, uintptr_t item) {
+/* A buffer with room. False: no memory, the overflow flag is set. [work.2] */
+static ALM_COLD bool mark_next_buffer(struct marker *m) {
+  struct work_buffer *empty = work_take_empty(m->work);
+  if (empty == NULL) {
+    return false;
+  }
+  if (m->buffer != NULL) {
+    work_give(m->work, m->buffer);
+  }
+  m->buffer = empty;
+  return true;
+}
+
+ALM_INLINE bool mark_push(struct marker *m, uintptr_t item) {
   struct work_buffer *b = m->buffer;
   if (unlikely(b == NULL || b->count == WORK_ITEMS)) {
-    struct work_buffer *empty = work_take_empty(m->work);
-    if (empty == NULL) {
+    if (!mark_next_buffer(m)) {
       return false;
     }
-    if (b != NULL) {
-      work_give(m->work, b);
-    }
-    m->buffer = b = empty;
+    b = m->buffer;
   }
   b->items[b->count++] = item;
   return true;
@@ -68,7 +79,7 @@ static bool mark_push(struct marker *m, uintptr_t item) {
 static void mark_candidate_now(struct marker *m, uintptr_t p,
                                bool is_base_only) {
   struct found f;
-  if (!heap_find(m->heap, p, &f)) {
+  if (!heap_find_in_region(m->heap, p, &f)) {
     return;
   }
   uintptr_t object = found_object(&f);
@@ -79,11 +90,15 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
     return;
   }
   struct collected *c = f.c;
-  m->bytes +=
-      c->layout != NULL ? c->layout->slot_bytes : c->span.npages << PAGE_SHIFT;
+  bool is_large = c->span.class == 0;
+  size_t bytes = is_large ? c->span.npages << PAGE_SHIFT
+                          : sizeclasses[c->span.class].object_bytes;
+  m->bytes += bytes;
   m->objects++;
   if (c->kind != ALM_NOSCAN) {
     (void)mark_push(m, object);
+  } else if (is_large) {
+    m->light_bytes += bytes;
   }
 }
 
@@ -91,6 +106,7 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
 static void mark_ring(struct marker *m, uintptr_t p) {
   __builtin_prefetch((const void *)p);
   __builtin_prefetch(&marks_words[marks_index(p) / 64]);
+  __builtin_prefetch(arena_span(arena_page_of((const void *)p)));
   unsigned at = m->ring_at;
   uintptr_t old = m->ring[at].p;
   bool old_base_only = m->ring[at].is_base_only;
@@ -116,14 +132,10 @@ static bool mark_empty_ring(struct marker *m) {
   return any;
 }
 
-ALM_INLINE void mark_word(struct marker *m, uintptr_t p, size_t heap_bytes) {
-  if (p - heap_map.base < heap_bytes) {
+ALM_INLINE void mark_word(struct marker *m, uintptr_t p) {
+  if (p - m->low < m->heap_bytes) {
     mark_ring(m, p);
   }
-}
-
-static size_t mark_heap_bytes(void) {
-  return atomic_load_relaxed(&heap_map.npages) << PAGE_SHIFT;
 }
 
 /* ---- scanning -------------------------------------------------------------- */
@@ -131,9 +143,13 @@ static size_t mark_heap_bytes(void) {
 /* Stacks and registered memory: other threads' variables, red zones and all. */
 __attribute__((no_sanitize("address", "thread"))) static void mark_words(
     struct marker *m, const uintptr_t *from, const uintptr_t *end) {
-  size_t heap_bytes = mark_heap_bytes();
+  uintptr_t low = m->low; /* here, because the compiler cannot know */
+  size_t heap_bytes = m->heap_bytes;
   for (; from < end; from++) {
-    mark_word(m, *(const volatile uintptr_t *)from, heap_bytes);
+    uintptr_t p = *(const volatile uintptr_t *)from;
+    if (p - low < heap_bytes) {
+      mark_ring(m, p);
+    }
   }
 }
 
@@ -144,55 +160,49 @@ void mark_range(struct marker *m, const void *start, size_t bytes) {
 }
 
 static void mark_typed_one(struct marker *m, const struct alm_type *t,
-                           const uintptr_t *words, size_t heap_bytes) {
-  for (unsigned i = 0; i < t->nmask; i++) {
+                           const uintptr_t *words) {
+  for (unsigned i = 0; i < t->nmask; i++, words += 64) {
     for (uint64_t left = t->mask[i]; left != 0; left &= left - 1) {
-      mark_word(m, words[i * 64 + bits_ctz(left)], heap_bytes);
+      mark_word(m, words[bits_ctz(left)]);
     }
   }
 }
 
+static bool mark_is_all_pointers(const struct alm_type *t) {
+  size_t words = t->stride / sizeof(uintptr_t);
+  return words <= 64 && t->mask[0] == bits_low((unsigned)words);
+}
+
 static void mark_typed(struct marker *m, const struct alm_type *t,
                        uintptr_t from, uintptr_t end) {
-  size_t heap_bytes = mark_heap_bytes();
-  for (; from + t->stride <= end; from += t->stride) {
-    mark_typed_one(m, t, (const uintptr_t *)from, heap_bytes);
-  }
-}
-
-/* The element type of an array, the type of an object of one; or NULL. */
-static const struct alm_type *mark_type(const struct collected *c,
-                                        uintptr_t object) {
-  if (c->header_bytes == 0) {
-    return c->type;
-  }
-  return (const struct alm_type *)*(const uintptr_t *)(object -
-                                                       c->header_bytes);
-}
-
-static void mark_scan_part(struct marker *m, struct collected *c,
-                           const struct alm_type *t, uintptr_t from,
-                           uintptr_t end) {
-  bool is_conservative = c->kind == ALM_CONSERVATIVE;
-  m->is_base_only = m->heap->options.base_pointers_only && !is_conservative;
-  if (is_conservative) {
+  if (mark_is_all_pointers(t)) {
     mark_words(m, (const uintptr_t *)from, (const uintptr_t *)end);
-  } else {
-    mark_typed(m, t, from, end);
+    return;
+  }
+  for (; from + t->stride <= end; from += t->stride) {
+    mark_typed_one(m, t, (const uintptr_t *)from);
   }
 }
 
-static void mark_scan(struct marker *m, uintptr_t item) {
-  uintptr_t from = item & ~(uintptr_t)ITEM_PIECE;
-  struct found f;
-  if (!heap_find(m->heap, from, &f)) {
-    return; /* of an overflow pass: an object freed meanwhile cannot be */
+/* What an array, a large or a traced object holds, from its first byte or,
+ * `is_piece`, from `from` on. */
+static __attribute__((noinline)) void mark_scan_part(struct marker *m,
+                                                     struct collected *c,
+                                                     uintptr_t from,
+                                                     bool is_piece) {
+  uintptr_t object = from;
+  if (is_piece) {
+    struct found f;
+    if (!heap_find(m->heap, from, &f)) {
+      return; /* cannot be */
+    }
+    object = found_object(&f);
   }
-  struct collected *c = f.c;
-  uintptr_t object = found_object(&f);
-  uintptr_t end = object + c->object_bytes;
-  const struct alm_type *t = mark_type(c, object);
-  if (c->kind != ALM_CONSERVATIVE && t == NULL) {
+  const struct alm_type *t = c->type;
+  if (c->header_bytes != 0) {
+    t = *(const struct alm_type **)(object - c->header_bytes);
+  }
+  if (t == NULL && c->kind != ALM_CONSERVATIVE) {
     return; /* no pointers: mark_contents of such an object */
   }
   if (t != NULL && t->kind == ALM_TRACED) {
@@ -203,12 +213,32 @@ static void mark_scan(struct marker *m, uintptr_t item) {
     return;
   }
   size_t stride = t != NULL ? t->stride : sizeof(uintptr_t);
-  size_t piece = max_size(PIECE_BYTES / stride, 1) * stride;
-  if (end - from > piece && mark_push(m, (from + piece) | ITEM_PIECE)) {
-    end = from + piece; /* where an element begins */
+  uintptr_t end = object + c->object_bytes;
+  if (end - from > PIECE_BYTES) {
+    size_t piece = max_size(PIECE_BYTES / stride, 1) * stride;
+    if (end - from > piece && mark_push(m, (from + piece) | ITEM_PIECE)) {
+      end = from + piece; /* where an element begins */
+    }
   }
-  if (t == NULL || t->kind == ALM_TYPED) {
-    mark_scan_part(m, c, t, from, end);
+  if (t == NULL) {
+    m->is_base_only = false;
+    mark_words(m, (const uintptr_t *)from, (const uintptr_t *)end);
+  } else if (t->kind == ALM_TYPED) {
+    m->is_base_only = m->heap->options.base_pointers_only;
+    mark_typed(m, t, from, end);
+  }
+}
+
+/* The item is an object or a piece of one. */
+static void mark_scan(struct marker *m, uintptr_t item) {
+  uintptr_t from = item & ~(uintptr_t)ITEM_PIECE;
+  /* found once already, when it was marked */
+  struct collected *c = collected_of(arena_span(arena_page_of((void *)from)));
+  if (c->kind == ALM_TYPED && c->type != NULL && c->layout != NULL) {
+    m->is_base_only = m->heap->options.base_pointers_only;
+    mark_typed_one(m, c->type, (const uintptr_t *)from);
+  } else {
+    mark_scan_part(m, c, from, item & ITEM_PIECE);
   }
 }
 
@@ -217,12 +247,13 @@ void mark_contents(struct marker *m, void *object) {
 }
 
 void mark_visit(struct alm_visitor *v, const void *p) {
-  mark_word((struct marker *)(void *)v, (uintptr_t)p, mark_heap_bytes());
+  mark_word((struct marker *)(void *)v, (uintptr_t)p);
 }
 
 /* ---- draining -------------------------------------------------------------- */
 
-/* Half of what a marker has goes to those that wait. */
+/* Half of what a marker has goes to those that wait: the older half, from which
+ * more is to be found. */
 static void mark_share(struct marker *m) {
   struct work_buffer *b = m->buffer;
   struct work_buffer *half = work_take_empty(m->work);
@@ -231,7 +262,8 @@ static void mark_share(struct marker *m) {
   }
   half->count = b->count / 2;
   b->count -= half->count;
-  memcpy(half->items, b->items + b->count, half->count * sizeof b->items[0]);
+  memcpy(half->items, b->items, half->count * sizeof b->items[0]);
+  memmove(b->items, b->items + half->count, b->count * sizeof b->items[0]);
   work_give(m->work, half);
 }
 
@@ -376,7 +408,9 @@ struct marker *mark_begin(struct alm_heap *h) {
   for (unsigned i = 0; i <= h->team->nthreads; i++) {
     struct marker *m = &h->team->markers[i];
     m->is_alone = h->team->nthreads == 0;
-    m->bytes = m->objects = 0;
+    m->low = heap_map.base;
+    m->heap_bytes = atomic_load_relaxed(&heap_map.npages) << PAGE_SHIFT;
+    m->bytes = m->objects = m->light_bytes = 0;
   }
   return &h->team->markers[0];
 }
@@ -405,6 +439,14 @@ uint64_t mark_team_cpu_ns(const struct alm_heap *h) {
 
 unsigned mark_team_size(const struct alm_heap *h) {
   return h->team->nthreads + 1;
+}
+
+uint64_t mark_light_bytes(const struct alm_heap *h) {
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i <= h->team->nthreads; i++) {
+    bytes += h->team->markers[i].light_bytes;
+  }
+  return bytes;
 }
 
 void mark_team_end(struct alm_heap *h) {

@@ -40,6 +40,8 @@ ALM_INTERNAL void mark_end(struct alm_heap *h, uint64_t *bytes,
 ALM_INTERNAL uint64_t mark_team_cpu_ns(const struct alm_heap *h);
 /* How many mark, the collector among them. After mark_prepare. */
 ALM_INTERNAL unsigned mark_team_size(const struct alm_heap *h);
+/* Of these bytes: in large objects without pointers. */
+ALM_INTERNAL uint64_t mark_light_bytes(const struct alm_heap *h);
 /* End the threads; no collection is under way. */
 ALM_INTERNAL void mark_team_end(struct alm_heap *h);
 

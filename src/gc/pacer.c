@@ -5,14 +5,30 @@
  * as a share of the limit: else each object would pay for a collection. */
 enum { LIMIT_STEP_SHIFT = 6 };
 
-uint64_t pacer_goal(uint64_t live, uint64_t percent, uint64_t first_bytes,
-                    uint64_t limit) {
-  unsigned __int128 wide = (unsigned __int128)live * (100 + percent) / 100;
-  uint64_t goal = wide > UINT64_MAX ? UINT64_MAX : (uint64_t)wide;
-  goal = goal < first_bytes ? first_bytes : goal;
-  if (limit != 0 && goal > limit) {
-    uint64_t least = live + (limit >> LIMIT_STEP_SHIFT);
-    goal = least > limit ? least : limit;
+/* A large object without pointers costs a bit to mark, whatever its size; its
+ * allocation costs the clearing. So it counts a 16th. */
+enum { LIGHT_SHIFT = 4 };
+
+/* A heap that has shrunk holds so many times the percentage at most: after a
+ * peak its memory is to go back. */
+enum { HELD_TIMES = 3 };
+
+static uint64_t pacer_add(uint64_t live, uint64_t bytes, uint64_t percent) {
+  unsigned __int128 wide = live + (unsigned __int128)bytes * percent / 100;
+  return wide > UINT64_MAX ? UINT64_MAX : (uint64_t)wide;
+}
+
+uint64_t pacer_goal(const struct pacer_facts *f) {
+  uint64_t heavy = f->live - f->light + (f->light >> LIGHT_SHIFT);
+  uint64_t goal = pacer_add(f->live, heavy, f->percent);
+  uint64_t most =
+      pacer_add(f->live, f->live, (uint64_t)f->percent * HELD_TIMES);
+  most = most < f->held ? most : f->held;
+  goal = goal < most ? most : goal;
+  goal = goal < f->first_bytes ? f->first_bytes : goal;
+  if (f->limit != 0 && goal > f->limit) {
+    uint64_t least = f->live + (f->limit >> LIMIT_STEP_SHIFT);
+    goal = least > f->limit ? least : f->limit;
   }
   return goal;
 }

@@ -2,17 +2,29 @@
  *
  * WHAT    The goal: at how many bytes (live and allocated since) the next
  *         collection begins. No clock, no threads, no globals.
+ * HOW     What a collection costs grows with what it has to look at, so the
+ *         goal allows a percentage of that to be allocated. A heap that was
+ *         larger has the pages already: it uses them up again instead, within
+ *         bounds.
  * SOURCE  Go mgcpacer.go. Differs: the world stops, so goal and trigger are
- *         one.
+ *         one. Large objects without pointers count less, and a heap is
+ *         filled again before it is collected: H.-J. Boehm's collector.
  */
 #ifndef ALM_GC_PACER_H
 #define ALM_GC_PACER_H
 
 #include "base/base.h"
 
-/* `live` bytes were marked, `percent` more may be allocated, but at least
- * first_bytes in all, and with a limit (0: none) not beyond it. */
-ALM_INTERNAL uint64_t pacer_goal(uint64_t live, uint64_t percent,
-                                 uint64_t first_bytes, uint64_t limit);
+/* All in bytes but the percentage. */
+struct pacer_facts {
+  uint64_t live;        /* marked by the last collection                    */
+  uint64_t light;       /* of these: in large objects without pointers      */
+  uint64_t held;        /* before it: live and dead, at most the goal then  */
+  uint64_t first_bytes; /* the goal is at least this                        */
+  uint64_t limit;       /* and not beyond this if it can be; 0: none        */
+  unsigned percent;     /* of live may be allocated                         */
+};
+
+ALM_INTERNAL uint64_t pacer_goal(const struct pacer_facts *f);
 
 #endif

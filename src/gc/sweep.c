@@ -6,14 +6,30 @@
 /* What a slot is filled with when it is freed, in debug builds. */
 enum { FREED_BYTE = 0xdb };
 
+/* Live bits of the n <= 64 slots whose first has its mark at bit 0 of *at;
+ * 2^halvings marks for each slot. */
+static uint64_t sweep_gather(const uint64_t *at, unsigned halvings,
+                             unsigned n) {
+  uint64_t live = 0;
+  for (unsigned i = 0; i < n; i += 64u >> halvings) {
+    uint64_t word = *at++;
+    for (unsigned k = 0; word != 0 && k < halvings; k++) {
+      word = bits_even(word);
+    }
+    live |= word << i;
+  }
+  return live;
+}
+
 /* Free bits of 64 slots from `first`, from the marks. */
 static uint64_t sweep_free_word(const struct collected *c, unsigned first) {
   const struct span *s = &c->span;
   unsigned n = (unsigned)min_size(64, s->nslots - first);
   uint32_t step = c->layout->slot_bytes >> GRANULE_SHIFT;
   size_t at = marks_index(s->base) + (size_t)first * step;
-  if (step == 1) {
-    return ~marks_words[at / 64] & bits_low(n);
+  if (is_power_of_two(step) && step <= 64) {
+    unsigned halvings = bits_ctz(step);
+    return ~sweep_gather(&marks_words[at / 64], halvings, n) & bits_low(n);
   }
   uint64_t live = 0;
   for (unsigned i = 0; i < n; i++, at += step) {

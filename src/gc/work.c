@@ -27,17 +27,17 @@ void work_return_empty(struct work_buffer *b) {
   meta_return(&work_pool, b);
 }
 
-static void work_announce(struct work *w) {
+static void work_announce(struct work *w, uint32_t nmarkers) {
   (void)atomic_add_relaxed(&w->event, 1); /* under the lock, as waiters read */
-  os_futex_wake(&w->event, UINT32_MAX >> 1);
+  os_futex_wake(&w->event, nmarkers);
 }
 
 void work_give(struct work *w, struct work_buffer *full) {
   lock_acquire(&w->lock);
   full->next = w->full;
-  w->full = full;
+  atomic_store_relaxed(&w->full, full);
   if (w->nidle > 0) {
-    work_announce(w);
+    work_announce(w, 1);
   }
   lock_release(&w->lock);
 }
@@ -47,7 +47,7 @@ struct work_buffer *work_take(struct work *w) {
   if (w->full == NULL) {
     atomic_store_relaxed(&w->nidle, w->nidle + 1);
     if (w->nidle == w->nmarkers) {
-      work_announce(w); /* [work.1] */
+      work_announce(w, w->nmarkers); /* [work.1] */
     }
     while (w->full == NULL && w->nidle < w->nmarkers) {
       uint32_t event = atomic_load_relaxed(&w->event);
@@ -61,7 +61,7 @@ struct work_buffer *work_take(struct work *w) {
   }
   struct work_buffer *b = w->full;
   if (b != NULL) {
-    w->full = b->next;
+    atomic_store_relaxed(&w->full, b->next);
   }
   lock_release(&w->lock);
   return b;

@@ -30,7 +30,7 @@ struct work_buffer {
 
 struct work {
   struct lock lock;
-  struct work_buffer *full; /* under the lock                              */
+  struct work_buffer *full; /* under the lock, read relaxed                */
   uint32_t nidle;           /* under the lock, read relaxed                */
   uint32_t nmarkers;        /* constant while marking                      */
   uint32_t event;           /* futex: changes when there is work or an end */
@@ -46,9 +46,10 @@ ALM_INTERNAL void work_return_empty(struct work_buffer *b);
 ALM_INTERNAL void work_give(struct work *w, struct work_buffer *full);
 /* A full buffer; waits for one. NULL: marking is over. */
 ALM_INTERNAL struct work_buffer *work_take(struct work *w);
-/* Is another marker waiting? */
+/* Is another marker waiting, with nothing there for it? */
 ALM_INLINE bool work_is_wanted(const struct work *w) {
-  return atomic_load_relaxed(&w->nidle) > 0;
+  return atomic_load_relaxed(&w->nidle) > 0 &&
+         atomic_load_relaxed(&w->full) == NULL;
 }
 
 #endif

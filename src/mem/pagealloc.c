@@ -14,6 +14,9 @@ static const unsigned level_shift[PAGEALLOC_LEVELS] = {21, 18, 15, 12, 9};
 enum { LEAF = PAGEALLOC_LEVELS - 1, SUMMARY_BITS = 21 };
 #define SUMMARY_ALL ((uint64_t)1 << 63) /* level 0: all 2^21 pages free */
 
+enum { HUGE_PAGES = HUGE_BYTES / PAGE_BYTES, HUGE_WORDS = HUGE_PAGES / 64 };
+STATIC_CHECK(CHUNK_PAGES % HUGE_PAGES == 0);
+
 /* Grow by at least this, so that the kernel is asked rarely. */
 #define GROW_PAGES_MIN ((size_t)CHUNK_PAGES)
 
@@ -281,10 +284,10 @@ void pagealloc_init(void) {
 
 static struct page_run pagealloc_run_locked(size_t page, size_t npages) {
   size_t released = pagealloc_mark_locked(page, npages);
-  return (struct page_run){page, npages, released == npages};
+  return (struct page_run){page, npages, released == npages, released};
 }
 
-static const struct page_run no_run = {0, 0, false};
+static const struct page_run no_run = {0, 0, false, 0};
 
 struct page_run pagealloc_take(size_t npages, size_t align_pages) {
   struct page_run run = no_run;
@@ -334,6 +337,72 @@ void pagealloc_return(size_t page, size_t npages) {
   lock_release(&pagealloc.lock);
 }
 
+/* Released pages of the block are in use, or free and resident, or what they
+ * were: the three moments of making it huge. */
+static size_t pagealloc_take_rest_locked(size_t block, uint64_t *rest) {
+  struct chunk_bits *c = &pagealloc.chunks[block >> CHUNK_PAGES_SHIFT];
+  size_t word = block % CHUNK_PAGES / 64, n = 0;
+  for (size_t i = 0; i < HUGE_WORDS; i++) {
+    rest[i] = c->released[word + i];
+    c->released[word + i] = 0;
+    c->in_use[word + i] |= rest[i];
+    n += bits_count(rest[i]);
+  }
+  pagealloc.npages_resident += n;
+  pagealloc_update_locked(block, HUGE_PAGES);
+  return n;
+}
+
+static void pagealloc_return_rest_locked(size_t block, const uint64_t *rest,
+                                         size_t n, bool is_huge) {
+  struct chunk_bits *c = &pagealloc.chunks[block >> CHUNK_PAGES_SHIFT];
+  size_t word = block % CHUNK_PAGES / 64;
+  for (size_t i = 0; i < HUGE_WORDS; i++) {
+    c->in_use[word + i] &= ~rest[i];
+    c->released[word + i] |= is_huge ? 0 : rest[i];
+  }
+  pagealloc.npages_free += is_huge ? n : 0;
+  pagealloc.npages_resident -= is_huge ? 0 : n;
+  pagealloc.search = min_size(pagealloc.search, block);
+  size_t chunk_end = (block >> CHUNK_PAGES_SHIFT) + 1;
+  pagealloc.release_search = max_size(pagealloc.release_search, chunk_end);
+  pagealloc_update_locked(block, HUGE_PAGES);
+  pagealloc_count_locked();
+}
+
+/* The block's page `from` is the caller's; of all that are, nreleased were
+ * released. */
+static void pagealloc_make_block_huge(size_t block, size_t from,
+                                      size_t nreleased) {
+  uint64_t rest[HUGE_WORDS];
+  lock_acquire(&pagealloc.lock);
+  const struct chunk_bits *c = &pagealloc.chunks[block >> CHUNK_PAGES_SHIFT];
+  size_t n = bits_count_range(c->released, block % CHUNK_PAGES, HUGE_PAGES);
+  bool is_worth_it = n + nreleased >= HUGE_PAGES / 2;
+  if (is_worth_it) {
+    n = pagealloc_take_rest_locked(block, rest);
+  }
+  lock_release(&pagealloc.lock);
+  if (is_worth_it) {
+    bool ok = os_huge(arena_page_address(block), arena_page_address(from));
+    lock_acquire(&pagealloc.lock);
+    pagealloc_return_rest_locked(block, rest, n, ok);
+    lock_release(&pagealloc.lock);
+  }
+}
+
+void pagealloc_make_huge(struct page_run run) {
+  size_t end = run.page + run.npages;
+  for (size_t page = run.page; page < end;) {
+    size_t block = align_down(page, HUGE_PAGES);
+    size_t to = min_size(block + HUGE_PAGES, end);
+    /* its released pages are taken to be spread evenly */
+    size_t nreleased = (to - page) * run.nreleased / run.npages;
+    pagealloc_make_block_huge(block, page, nreleased);
+    page = to;
+  }
+}
+
 /* All free pages of the first block of 64 that has one. */
 static void pagecache_fill(struct pagecache *cache) {
   lock_acquire(&pagealloc.lock);
@@ -373,7 +442,8 @@ struct page_run pagealloc_take_cached(struct pagecache *cache, size_t npages) {
   }
   uint64_t mask = bits_span(at, (unsigned)npages);
   struct page_run run = {cache->page + at, npages,
-                         (cache->released & mask) == mask};
+                         (cache->released & mask) == mask,
+                         bits_count(cache->released & mask)};
   cache->free &= ~mask;
   cache->released &= ~mask;
   return run;

@@ -35,7 +35,8 @@ enum { PAGEALLOC_LEVELS = 5 };
 struct page_run {
   size_t page;
   size_t npages;
-  bool is_zero; /* every page reads as zero */
+  bool is_zero;     /* every page reads as zero                            */
+  size_t nreleased; /* pages that nothing stood behind when they were taken */
 };
 
 /* 64 pages of which a thread may take without a lock. Guarded by the cache's
@@ -61,6 +62,11 @@ ALM_INTERNAL struct page_run pagealloc_take_at(size_t page, size_t npages);
 
 /* Give pages back; they hold data. */
 ALM_INTERNAL void pagealloc_return(size_t page, size_t npages);
+
+/* The run is not in use yet and its contents do not matter, but for their being
+ * zero: let huge pages stand behind the blocks of 2 MiB that it lies in and
+ * most of which was released. What is free in such a block is resident then. */
+ALM_INTERNAL void pagealloc_make_huge(struct page_run run);
 
 /* A run from the cache (refilled if it must be); `cache` may be NULL. */
 ALM_INTERNAL struct page_run pagealloc_take_cached(struct pagecache *cache,

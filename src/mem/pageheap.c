@@ -136,10 +136,14 @@ struct span *pageheap_take_large(size_t npages, size_t align_pages,
   return s;
 }
 
-bool pageheap_take_collected(struct span *s, unsigned class, size_t npages) {
+bool pageheap_take_collected(struct span *s, unsigned class, size_t npages,
+                             bool is_dense) {
   struct page_run run = pagealloc_take(npages, 1);
   if (run.npages == 0) {
     return false;
+  }
+  if (is_dense && run.nreleased > 0) {
+    pagealloc_make_huge(run);
   }
   span_init(s, (uintptr_t)arena_page_address(run.page), class, run.is_zero);
   s->npages = npages;

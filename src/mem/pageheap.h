@@ -34,9 +34,10 @@ ALM_INTERNAL struct span *pageheap_take_large(size_t npages, size_t align_pages,
                                               struct pagecache *cache,
                                               bool *is_zero);
 /* Pages for a collected span whose record the caller has: a class's, or
- * npages for a large object (class 0). Not in the maps yet. */
+ * npages for a large object (class 0). Not in the maps yet. `is_dense`: the
+ * pages around will be wanted soon, huge ones are welcome. */
 ALM_INTERNAL bool pageheap_take_collected(struct span *s, unsigned class,
-                                          size_t npages);
+                                          size_t npages, bool is_dense);
 ALM_INTERNAL void pageheap_publish_collected(struct span *s);
 ALM_INTERNAL void pageheap_return_collected(struct span *s, bool was_published);
 

@@ -25,6 +25,8 @@
     "Keep the allocator usable in the child of a threaded process.")           \
   X(gctrace, bool, "0", 0, 1, any,                                             \
     "Print Go's line of times and sizes for each collection of a heap.")       \
+  X(huge_pages, bool, "1", 0, 1, any,                                          \
+    "Back garbage-collected heaps with huge pages where they are dense.")      \
   X(record, text, "", 0, 0, start,                                             \
     "Directory in which each process leaves its account (almacen run).")       \
   X(reserve, bytes, "16T", 16 * MIB, 16 * TIB, start,                          \

@@ -25,6 +25,7 @@ enum os_call {
   OS_ALLOC,
   OS_RELEASE,
   OS_MOVE,
+  OS_HUGE,
   OS_FILE,
   OS_THREAD,
   OS_CALL_COUNT
@@ -60,6 +61,11 @@ ALM_INTERNAL bool os_release(void *p, size_t bytes);
  * aligned, not overlapping); `from` is Released then. False: nothing moved. */
 ALM_INTERNAL bool os_move(void *from, void *to, size_t bytes);
 
+/* One huge page behind [p, p + HUGE_BYTES), which is Ready and as aligned, and
+ * of which *touch is about to be written. What was not written reads as zero
+ * still. False: nothing has changed, but *touch may be resident. */
+ALM_INTERNAL bool os_huge(void *p, void *touch);
+
 /* ---- the platform (os_<platform>.c) ------------------------------------ */
 
 ALM_INTERNAL size_t sys_page_bytes(void);
@@ -68,6 +74,7 @@ ALM_INTERNAL void sys_unreserve(void *p, size_t bytes);
 ALM_INTERNAL bool sys_ready(void *p, size_t bytes);
 ALM_INTERNAL void *sys_alloc(size_t bytes, const char *name);
 ALM_INTERNAL bool sys_release(void *p, size_t bytes);
+ALM_INTERNAL bool sys_huge(void *p, void *touch);
 ALM_INTERNAL bool sys_move(void *from, void *to, size_t bytes);
 
 /* ---- files ------------------------------------------------------------- */

@@ -27,6 +27,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -125,6 +128,37 @@ bool sys_release(void *p, size_t bytes) {
   }
   /* a new mapping in the old one's place */
   return linux_map(p, bytes, PROT_READ | PROT_WRITE, MAP_FIXED) == p;
+}
+
+/* MADV_COLLAPSE (Linux 6.1) leaves no advice behind: what is released later
+ * comes back in small pages. It does not heed the machine's setting "never"
+ * itself. */
+static uint32_t linux_huge_answer;
+
+static bool linux_may_huge(void) {
+  char text[64] = "";
+  (void)os_file_read("/sys/kernel/mm/transparent_hugepage/enabled", text,
+                     sizeof text - 1);
+  return strstr(text, "[always]") != NULL || strstr(text, "[madvise]") != NULL;
+}
+
+bool sys_huge(void *p, void *touch) {
+  uint32_t known = atomic_load_relaxed(&linux_huge_answer);
+  if (known == NOT_ASKED) {
+    known = linux_may_huge() ? WORKS : FAILS;
+    atomic_store_relaxed(&linux_huge_answer, known);
+  }
+  if (known == FAILS) {
+    return false;
+  }
+  *(volatile char *)touch = 0; /* to where nothing is the kernel says no */
+  if (madvise(p, HUGE_BYTES, MADV_COLLAPSE) == 0) {
+    return true;
+  }
+  if (errno == EINVAL) { /* an old kernel, other sizes, or forbidden to us */
+    atomic_store_relaxed(&linux_huge_answer, FAILS);
+  }
+  return false; /* no huge page to be had now */
 }
 
 bool sys_move(void *from, void *to, size_t bytes) {

@@ -38,7 +38,7 @@ bool os_fault_hit(enum os_call call) {
   uint64_t nth = atomic_load_relaxed(&f->nth);
   if (nth == 0) {
     /* Torture: refuse now and then what every caller must do without. */
-    bool is_optional = call == OS_RELEASE || call == OS_MOVE;
+    bool is_optional = call >= OS_RELEASE && call <= OS_HUGE;
     return ALM_TORTURE && is_optional && now % TORTURE_FAULT_EVERY == 0;
   }
   return now >= nth && now - nth < atomic_load_relaxed(&f->count);
@@ -96,6 +96,14 @@ bool os_release(void *p, size_t bytes) {
   ASSERT(bytes % os_mem.page_bytes == 0);
   int saved = errno;
   bool ok = !os_fault_hit(OS_RELEASE) && sys_release(p, bytes);
+  errno = saved;
+  return ok;
+}
+
+bool os_huge(void *p, void *touch) {
+  ASSERT((uintptr_t)p % HUGE_BYTES == 0);
+  int saved = errno;
+  bool ok = !os_fault_hit(OS_HUGE) && sys_huge(p, touch);
   errno = saved;
   return ok;
 }

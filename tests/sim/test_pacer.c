@@ -3,29 +3,23 @@
 
 #include "gc/pacer.h"
 
-struct program {
-  uint64_t live; /* at each collection */
-  uint64_t percent;
-  uint64_t first;
-  uint64_t limit;
-};
-
 /* Bytes in the heap when it is collected. */
-static uint64_t peak(const struct program *p) {
-  return pacer_goal(p->live, p->percent, p->first, p->limit);
+static uint64_t peak(const struct pacer_facts *f) {
+  return pacer_goal(f);
 }
 
 static void a_steady_heap_peaks_at_the_percentage(void **state) {
   (void)state;
   for (uint64_t percent = 1; percent <= 1000; percent *= 10) {
-    struct program p = {UINT64_C(1) << 30, percent, 4 << 20, 0};
+    struct pacer_facts p = {
+        .live = GIB, .percent = (unsigned)percent, .first_bytes = 4 * MIB};
     assert_int_equal(peak(&p), p.live + p.live * percent / 100);
   }
 }
 
 static void a_small_heap_is_left_alone_until_its_first_bytes(void **state) {
   (void)state;
-  struct program p = {1000, 100, 4 << 20, 0};
+  struct pacer_facts p = {.live = 1000, .percent = 100, .first_bytes = 4 * MIB};
   assert_int_equal(peak(&p), 4 << 20);
   p.live = 3 << 20;
   assert_int_equal(peak(&p), 6 << 20);
@@ -33,7 +27,10 @@ static void a_small_heap_is_left_alone_until_its_first_bytes(void **state) {
 
 static void a_limit_brings_the_goal_down_but_never_below_live(void **state) {
   (void)state;
-  struct program p = {100 << 20, 100, 4 << 20, 150 << 20};
+  struct pacer_facts p = {.live = 100 * MIB,
+                          .limit = 150 * MIB,
+                          .first_bytes = 4 * MIB,
+                          .percent = 100};
   assert_int_equal(peak(&p), 150 << 20);
   for (uint64_t live = 0; live < (400 << 20); live += 1 << 20) {
     p.live = live;
@@ -48,7 +45,8 @@ static void a_limit_brings_the_goal_down_but_never_below_live(void **state) {
 static void growth_beyond_a_limit_needs_a_bounded_number_of_cycles(
     void **state) {
   (void)state;
-  struct program p = {0, 100, 4 << 20, 64 << 20};
+  struct pacer_facts p = {
+      .limit = 64 * MIB, .first_bytes = 4 * MIB, .percent = 100};
   unsigned cycles = 0;
   while (p.live < (256 << 20)) {
     p.live = peak(&p); /* all that was allocated lives */
@@ -57,9 +55,36 @@ static void growth_beyond_a_limit_needs_a_bounded_number_of_cycles(
   assert_true(cycles < 400);
 }
 
+/* A peak is used up again and again, but not all of one that is long gone. */
+static void a_heap_that_was_larger_fills_what_it_holds(void **state) {
+  (void)state;
+  struct pacer_facts p = {.live = 100 * MIB, .percent = 50};
+  p.held = peak(&p);
+  p.live = 60 * MIB;
+  for (unsigned i = 0; i < 100; i++) {
+    assert_int_equal(peak(&p), 150 * MIB);
+    p.held = peak(&p);
+  }
+  p.live = 10 * MIB;
+  assert_int_equal(peak(&p), 25 * MIB);
+}
+
+static void large_objects_without_pointers_leave_less_room(void **state) {
+  (void)state;
+  struct pacer_facts p = {.live = 160 * MIB, .percent = 100};
+  assert_int_equal(peak(&p), 320 * MIB);
+  p.light = 80 * MIB;
+  assert_int_equal(peak(&p), 245 * MIB);
+  p.light = p.live;
+  assert_int_equal(peak(&p), 170 * MIB);
+}
+
 static void huge_numbers_do_not_overflow(void **state) {
   (void)state;
-  struct program p = {UINT64_MAX / 2, 100000, 4 << 20, 0};
+  struct pacer_facts p = {.live = UINT64_MAX / 2,
+                          .held = UINT64_MAX,
+                          .percent = 100000,
+                          .first_bytes = 4 * MIB};
   assert_true(peak(&p) == UINT64_MAX);
 }
 
@@ -69,6 +94,8 @@ int main(void) {
       cmocka_unit_test(a_small_heap_is_left_alone_until_its_first_bytes),
       cmocka_unit_test(a_limit_brings_the_goal_down_but_never_below_live),
       cmocka_unit_test(growth_beyond_a_limit_needs_a_bounded_number_of_cycles),
+      cmocka_unit_test(a_heap_that_was_larger_fills_what_it_holds),
+      cmocka_unit_test(large_objects_without_pointers_leave_less_room),
       cmocka_unit_test(huge_numbers_do_not_overflow),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

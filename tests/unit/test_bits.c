@@ -51,6 +51,18 @@ static void find_run_gives_the_first_of_every_length(void **state) {
   assert_int_equal(bits_find_run(~(uint64_t)0, 64), 0);
 }
 
+static void even_takes_every_second_bit(void **state) {
+  (void)state;
+  struct rng r = {seed_take()};
+  for (unsigned i = 0; i < 1000; i++) {
+    uint64_t w = rng_next(&r), expected = 0;
+    for (unsigned b = 0; b < 64; b += 2) {
+      expected |= ((w >> b) & 1) << (b / 2);
+    }
+    REQUIRE(bits_even(w) == expected);
+  }
+}
+
 static void ranges_change_their_bits_and_no_others(void **state) {
   (void)state;
   struct rng r = {seed_take()};
@@ -94,6 +106,7 @@ int main(void) {
       cmocka_unit_test(counts_and_zeros_agree_with_loops),
       cmocka_unit_test(low_and_span_work_at_both_ends),
       cmocka_unit_test(find_run_gives_the_first_of_every_length),
+      cmocka_unit_test(even_takes_every_second_bit),
       cmocka_unit_test(ranges_change_their_bits_and_no_others),
       cmocka_unit_test(arithmetic_of_sizes),
   };

@@ -135,6 +135,68 @@ static void released_pages_are_zero_and_not_resident(void **state) {
   child_must_pass(release_all, NULL, NULL);
 }
 
+/* Pages 300 to 309 hold data, 310 to 319 are taken and new; the rest of the
+ * second block of 2 MiB was never used. */
+static void make_huge(void *arg) {
+  (void)arg;
+  start();
+  size_t huge = HUGE_BYTES / PAGE_BYTES;
+  (void)pagealloc_take(300 - FIRST, 1);
+  char *data = arena_page_address(pagealloc_take(10, 1).page);
+  memset(data, 7, 10 * PAGE_BYTES);
+  struct page_run run = pagealloc_take(10, 1);
+  size_t used = run.page + run.npages - FIRST;
+  if (ALM_DEBUG) {
+    (void)os_fault_set(OS_HUGE, 1, UINT64_MAX);
+    pagealloc_make_huge(run);
+    REQUIRE(os_fault_set(OS_HUGE, 0, 0) == 1);
+    REQUIRE(pagealloc_npages_resident() == used &&
+            pagealloc_npages_free() == 0);
+    REQUIRE(pagealloc_check());
+  }
+  pagealloc_make_huge(run);
+  size_t rest = 2 * huge - FIRST - used, nfree = pagealloc_npages_free();
+  REQUIRE(nfree == 0 || nfree == rest); /* as the machine is set up */
+  REQUIRE(pagealloc_npages_resident() == used + nfree);
+  REQUIRE(pagealloc_check());
+  for (size_t i = 0; i < 20 * PAGE_BYTES; i++) {
+    REQUIRE(data[i] == (i < 10 * PAGE_BYTES ? 7 : 0));
+  }
+  struct page_run next = pagealloc_take(10, 1);
+  REQUIRE(next.page == run.page + 10 && next.is_zero == (nfree == 0));
+  for (struct page_run r; (r = pagealloc_release_begin(1000)).npages != 0;) {
+    REQUIRE(os_release(arena_page_address(r.page), r.npages << PAGE_SHIFT));
+    pagealloc_release_done(r, true);
+  }
+  REQUIRE(pagealloc_npages_resident() == used + 10);
+  REQUIRE(pagealloc_check());
+}
+
+static void huge_pages_make_what_is_free_around_resident(void **state) {
+  (void)state;
+  child_must_pass(make_huge, NULL, NULL);
+}
+
+/* One page of a block whose others are in use gains nothing. */
+static void make_huge_in_vain(void *arg) {
+  (void)arg;
+  start();
+  size_t huge = HUGE_BYTES / PAGE_BYTES;
+  (void)pagealloc_take(huge - FIRST, 1);
+  (void)pagealloc_take(huge / 2 + 1, 1);
+  pagealloc_make_huge(pagealloc_take(1, 1));
+  REQUIRE(pagealloc_npages_free() == 0);
+  pagealloc_make_huge(pagealloc_take(3 * huge, 1)); /* all that it touches */
+  size_t nfree = pagealloc_npages_free();
+  REQUIRE(nfree == 0 || nfree == huge / 2 - 2);
+  REQUIRE(pagealloc_check());
+}
+
+static void blocks_mostly_in_use_are_left_alone(void **state) {
+  (void)state;
+  child_must_pass(make_huge_in_vain, NULL, NULL);
+}
+
 static void cache_pages(void *arg) {
   (void)arg;
   start();
@@ -194,6 +256,8 @@ int main(void) {
       cmocka_unit_test(the_last_page_can_be_had_and_not_more),
       cmocka_unit_test(neighbours_can_be_taken_if_free),
       cmocka_unit_test(released_pages_are_zero_and_not_resident),
+      cmocka_unit_test(huge_pages_make_what_is_free_around_resident),
+      cmocka_unit_test(blocks_mostly_in_use_are_left_alone),
       cmocka_unit_test(caches_hold_blocks_of_pages),
       cmocka_unit_test(refused_growth_changes_nothing),
   };
