@@ -103,9 +103,8 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
   atomic_store_relaxed(&s->live_bytes, live);
   s->live_objects = objects;
   heap_publish_locked(h);
-  s->alloc_bytes += heap_claimed(h);
-  atomic_store_relaxed(&h->allocated, 0);
-  atomic_store_relaxed(&h->deleted, 0);
+  s->alloc_bytes += atomic_exchange_relaxed(&h->allocated, 0);
+  s->alloc_bytes += atomic_exchange_relaxed(&h->deleted, 0);
   h->published = 0;
   atomic_store_relaxed(&h->goal, pacer_goal(&facts));
   lock_release(&h->lock);
