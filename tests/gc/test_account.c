@@ -365,7 +365,7 @@ static void a_line_tells_what_a_collection_did(void **state) {
   assert_true(child_exited(&c, 0));
   assert_int_equal(read_lines(c.text, n, 4), 4);
   static const double heap[3][3] = {{3, 3, 3}, {5, 5, 5}, {5, 5, 2}};
-  static const double goal[3] = {4, 6, 10};
+  static const double goal[3] = {4, 4, 5}; /* no pointers: a 16th counts */
   for (size_t i = 0; i < 3; i++) {
     assert_true(n[i][GC] == (double)i + 1 && n[i][HEAP] == 0);
     for (size_t k = 0; k < 3; k++) {
