@@ -16,8 +16,13 @@
 
 /* Less free memory than this is not worth a thread. */
 #define START_BYTES (8 * MIB)
-/* A younger process may be short, or not have reached main yet. */
+/* So much is worth one at once: a younger process may be short, but one that
+ * sleeps from now on would keep the rest for ever. */
+#define AT_ONCE_BYTES (32 * MIB)
 #define YOUNG_NS ((uint64_t)100000000)
+/* A program that does not start by way of libc never says that main begins. It
+ * bounds how long a constructor may take, too. */
+#define NO_MAIN_NS ((uint64_t)10000000000)
 /* Below this the thread goes to sleep: a span or two per class. */
 #define REST_BYTES (1 * MIB)
 /* Often enough that a spike is gone in seconds; 10 wake-ups a second. */
@@ -34,6 +39,7 @@ enum { ASLEEP, AWAKE };
 static struct {
   uint32_t state;
   uint32_t wake;    /* ASLEEP: set by the thread, cleared by whoever wakes it */
+  bool is_in_main;  /* set once, relaxed: a moment late does no harm       */
   uint64_t born_ns; /* when the library started; constant                  */
   pthread_t thread; /* valid while RUNNING or STOPPING                     */
 } background;
@@ -144,14 +150,26 @@ void background_init(void) {
   background.born_ns = os_now_ns();
 }
 
+void background_main_begins(void) {
+  atomic_store_relaxed(&background.is_in_main, true);
+  background_poke(); /* for what constructors have freed */
+}
+
+static bool background_may_start(uint64_t work_bytes) {
+  uint64_t age_ns = os_now_ns() - background.born_ns;
+  return atomic_load_relaxed(&background.is_in_main)
+             ? work_bytes >= AT_ONCE_BYTES || age_ns >= YOUNG_NS
+             : age_ns >= NO_MAIN_NS;
+}
+
 void background_poke(void) {
-  if (likely(background_free_bytes() < START_BYTES) ||
-      !background_is_wanted()) {
+  uint64_t free_bytes = background_free_bytes();
+  if (likely(free_bytes < START_BYTES) || !background_is_wanted()) {
     return;
   }
   uint32_t state = atomic_load_relaxed(&background.state);
   if (state == STOPPED) {
-    if (os_now_ns() - background.born_ns >= YOUNG_NS) {
+    if (background_may_start(free_bytes)) {
       background_start();
     }
   } else if (state == RUNNING) {

@@ -2,8 +2,10 @@
  *
  * WHAT    Starts when a few MiB of free pages lie unused, empties caches of
  *         threads that sleep, releases pages as scavenge.h's goal decays,
- *         and sleeps without a timeout when nothing is left to do. Small or
- *         short processes never have it.
+ *         and sleeps without a timeout when nothing is left to do.
+ * WHEN    Never before main begins, never below 8 MiB of free pages. In the
+ *         first 0.1 s of a process from 32 MiB on, for whoever frees that and
+ *         then sleeps will not call again; later from 8 MiB on.
  * STATES  stopped -> starting -> running -> stopping -> stopped. The first
  *         and third arrow are a CAS, so that one thread takes them; it alone
  *         takes the next arrow, by a store.
@@ -18,6 +20,9 @@
 
 /* The library starts; no thread yet. */
 ALM_INTERNAL void background_init(void);
+
+/* The program's constructors have run. */
+ALM_INTERNAL void background_main_begins(void);
 
 /* Pages were returned: start or wake the thread if it is worth it. Call with
  * no lock held. */
