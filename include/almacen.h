@@ -1017,6 +1017,7 @@ struct alm_heap_stats {
   uint64_t alloc_bytes; /* claimed by mutators; freed ones not deducted  */
   uint64_t mutators;    /* gauge                                         */
   uint64_t finalizers_queued; /* gauge: waiting for alm_finalizers_run      */
+  uint64_t unswept_bytes;     /* gauge: spans that the last collection left  */
 };
 
 /* alm_heap_stats_read -- read the account of a heap.

@@ -394,6 +394,7 @@ void alm_heap_stats_read(struct alm_heap *heap, struct alm_heap_stats *out) {
   *out = heap->stats;
   out->goal_bytes = atomic_load_relaxed(&heap->goal);
   out->heap_bytes = heap->span_bytes;
+  out->unswept_bytes = heap->unswept_pages << PAGE_SHIFT;
   out->alloc_bytes += atomic_load_relaxed(&heap->allocated);
   lock_release(&heap->lock);
 }

@@ -276,6 +276,9 @@ void heap_forget_span_locked(struct alm_heap *h, struct collected *c) {
   }
   list_remove(&c->all);
   h->span_bytes -= c->span.npages << PAGE_SHIFT;
+  if (c->sweepgen != h->sweepgen) {
+    heap_count_swept_locked(h, c->span.npages);
+  }
 }
 
 void heap_return_span(struct collected *c) {
@@ -306,8 +309,12 @@ static void heap_check_span(struct alm_heap *h, struct collected *c,
   }
 }
 
+static void heap_count_unswept(struct collected *c, void *npages) {
+  *(uint64_t *)npages += c->sweepgen != c->heap->sweepgen ? c->span.npages : 0;
+}
+
 bool heap_check_stopped(struct alm_heap *h) {
-  uint64_t bytes = 0;
+  uint64_t bytes = 0, unswept = 0;
   for (unsigned i = 0; i < h->nlayouts; i++) {
     struct layout *l = &h->layouts[i];
     for (struct list_node *n = l->all.next; n != &l->all; n = n->next) {
@@ -326,6 +333,8 @@ bool heap_check_stopped(struct alm_heap *h) {
     bytes += c->span.npages << PAGE_SHIFT;
   }
   CHECK_EQ(bytes, h->span_bytes);
+  heap_visit_spans(h, heap_count_unswept, &unswept);
+  CHECK_EQ(unswept, h->unswept_pages); /* [sweep.2] */
   return true;
 }
 

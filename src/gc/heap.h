@@ -147,6 +147,10 @@ struct alm_heap {
   uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
   uint64_t goal;               /* see pacer.h; any, relaxed                 */
   uint64_t span_bytes;         /* under the lock                            */
+  uint64_t sweep_pages;        /* that the last cycle left to sweep; changed
+                                  with the world stopped                    */
+  uint64_t unswept_pages;      /* of them, in nobody's hands yet; changed under
+                                  the lock, read by any, relaxed            */
   struct alm_heap_stats stats; /* under the lock                            */
   struct list_node roots;      /* struct root; under the lock               */
   struct list_node handle_blocks;  /* under the lock                         */
@@ -224,6 +228,11 @@ ALM_INTERNAL struct collected *heap_take_large(struct alm_heap *h,
                                                enum alm_kind kind,
                                                const struct alm_type *type,
                                                size_t bytes);
+/* So many pages less are to be swept. The lock is held, or the world is
+ * stopped. */
+ALM_INLINE void heap_count_swept_locked(struct alm_heap *h, size_t npages) {
+  atomic_store_relaxed(&h->unswept_pages, h->unswept_pages - npages);
+}
 /* The span is in nobody's list `partial`; takes it out of `all`. The lock is
  * held. */
 ALM_INTERNAL void heap_forget_span_locked(struct alm_heap *h,
