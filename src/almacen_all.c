@@ -26,6 +26,7 @@
 
 #include "gc/cycle.c"
 #include "gc/heap.c"
+#include "gc/idle.c"
 #include "gc/local.c"
 #include "gc/mark.c"
 #include "gc/pacer.c"

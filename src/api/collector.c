@@ -2,6 +2,7 @@
  * convert, call. See include/almacen.h for the contracts. */
 #include "almacen.h"
 
+#include "background.h"
 #include "base/diag.h"
 #include "gc/cycle.h"
 #include "gc/local.h"
@@ -45,6 +46,7 @@ enum alm_err alm_heap_destroy(struct alm_heap *heap) {
     return ALM_EBUSY;
   }
   cycle_close(heap);
+  background_poke();
   return ALM_OK;
 }
 
@@ -82,6 +84,13 @@ enum alm_err alm_type_create(struct alm_heap *heap,
 
 /* ---- allocation -------------------------------------------------------------- */
 
+static enum cycle_result collector_collect(struct alm_mutator *m) {
+  enum cycle_result r = cycle_collect(m);
+  uint64_t npages = atomic_load_relaxed(&m->heap->unswept_pages);
+  background_poke_to_sweep(npages << PAGE_SHIFT);
+  return r;
+}
+
 static void collector_before_refill(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
   uint64_t every = h->options.collect_every;
@@ -90,7 +99,7 @@ static void collector_before_refill(struct alm_mutator *m) {
     world_safepoint(m);
   }
   if (cycle_is_due(h) || (every != 0 && m->refills % every == 0)) {
-    (void)cycle_collect(m);
+    (void)collector_collect(m);
   }
 }
 
@@ -103,7 +112,7 @@ static bool collector_find_room(struct alm_mutator *m, unsigned nth,
        !h->options.out_of_memory(h, bytes, h->options.out_of_memory_arg))) {
     return false;
   }
-  (void)cycle_collect(m);
+  (void)collector_collect(m);
   sweep_finish(h);
   return true;
 }
@@ -375,7 +384,7 @@ enum alm_err alm_collect(struct alm_mutator *m) {
     return ALM_ESTATE;
   }
   enum cycle_result r;
-  while ((r = cycle_collect(m)) == CYCLE_OTHER) {
+  while ((r = collector_collect(m)) == CYCLE_OTHER) {
     /* that one may have begun before the caller's last change */
   }
   return r == CYCLE_DONE ? ALM_OK : ALM_ENOMEM;
@@ -386,6 +395,7 @@ enum alm_err alm_sweep(struct alm_mutator *m) {
     return ALM_ESTATE;
   }
   sweep_finish(m->heap);
+  background_poke();
   return ALM_OK;
 }
 
@@ -394,7 +404,7 @@ void alm_heap_stats_read(struct alm_heap *heap, struct alm_heap_stats *out) {
   *out = heap->stats;
   out->goal_bytes = atomic_load_relaxed(&heap->goal);
   out->heap_bytes = heap->span_bytes;
-  out->unswept_bytes = heap->unswept_pages << PAGE_SHIFT;
+  out->unswept_bytes = atomic_load_relaxed(&heap->unswept_pages) << PAGE_SHIFT;
   out->alloc_bytes += atomic_load_relaxed(&heap->allocated);
   lock_release(&heap->lock);
 }

@@ -165,6 +165,7 @@ bool cycle_check(struct alm_mutator *m) {
 struct alm_heap *cycle_open(const struct alm_heap_options *o) {
   struct alm_heap *h = heap_create(o);
   if (h != NULL && (h->specials = special_create()) == NULL) {
+    heap_unlist(h);
     heap_destroy(h);
     return NULL;
   }
@@ -172,6 +173,8 @@ struct alm_heap *cycle_open(const struct alm_heap_options *o) {
 }
 
 void cycle_close(struct alm_heap *h) {
+  heap_unlist(h);
+  world_guests_wait(h);
   mark_team_end(h);
   roots_drop(h);
   special_destroy(h->specials);

@@ -124,10 +124,13 @@ static void heap_drop_all(struct list_node *all) {
   }
 }
 
-void heap_destroy(struct alm_heap *h) {
+void heap_unlist(struct alm_heap *h) {
   lock_acquire(&heaps.lock);
   list_remove(&h->heaps);
   lock_release(&heaps.lock);
+}
+
+void heap_destroy(struct alm_heap *h) {
   for (unsigned i = 0; i < h->nlayouts; i++) {
     heap_drop_all(&h->layouts[i].all);
     if (h->layouts[i].type != NULL) {
@@ -340,6 +343,15 @@ bool heap_check_stopped(struct alm_heap *h) {
 
 struct list_node *heap_list(void) {
   return &heaps.all;
+}
+
+struct list_node *heap_list_acquire(void) {
+  lock_acquire(&heaps.lock);
+  return &heaps.all;
+}
+
+void heap_list_release(void) {
+  lock_release(&heaps.lock);
 }
 
 void heap_fork_prepare(void) {

@@ -140,7 +140,10 @@ struct alm_heap {
   uint32_t stop_wanted;          /* futex; 1 while the world stops; lock      */
   uint32_t nbusy;                /* threads amid making or sweeping a span: a
                                   fork waits. Added to under the lock       */
-  uint32_t nrunning;             /* futex; mutators not stopped; lock         */
+  uint32_t nrunning;             /* futex; mutators not stopped, and guests;
+                                  lock                                      */
+  uint32_t nguests;              /* futex; threads in it that are no mutators,
+                                  see world.h; lock                         */
   bool is_collecting;            /* under the lock                            */
   struct alm_heap_options options;
   uint64_t limit_bytes;        /* 0: none                                   */
@@ -210,7 +213,9 @@ ALM_INLINE bool heap_find_start(const struct alm_heap *h, const void *p,
 
 /* See alm_heap_create; without the options' checks. NULL: no memory. */
 ALM_INTERNAL struct alm_heap *heap_create(const struct alm_heap_options *o);
-/* No mutator is attached. */
+/* It is no longer in the list of heaps: nobody else will find it. */
+ALM_INTERNAL void heap_unlist(struct alm_heap *h);
+/* No mutator is attached, no guest is there, and it is in no list. */
 ALM_INTERNAL void heap_destroy(struct alm_heap *h);
 /* See alm_type_create; the info is valid. NULL: no memory, or too many. */
 ALM_INTERNAL struct alm_type *heap_add_type(struct alm_heap *h,
@@ -261,7 +266,10 @@ ALM_INTERNAL bool heap_check_stopped(struct alm_heap *h);
 /* Every heap there is, for fork: all locks, taken and given back. */
 ALM_INTERNAL void heap_fork_prepare(void);
 ALM_INTERNAL void heap_fork_release(bool in_child);
-/* The list of heaps; between prepare and release only. */
+/* The list of heaps, locked: none is destroyed meanwhile. */
+ALM_INTERNAL struct list_node *heap_list_acquire(void);
+ALM_INTERNAL void heap_list_release(void);
+/* The same while it is locked, or between prepare and release. */
 ALM_INTERNAL struct list_node *heap_list(void);
 
 #endif

@@ -39,7 +39,9 @@ static void sweep_span(struct collected *c, uint32_t gen) {
   unsigned nfree = 0;
   for (unsigned i = 0; i < span_nwords(s); i++) {
     uint64_t bits = sweep_free_word(c, i * 64);
-    sweep_fill(c, i * 64, bits & ~s->free_bits[i]);
+    /* alm_delete of another thread may set one now: then the slot is filled
+     * twice, or is free after the next cycle only */
+    sweep_fill(c, i * 64, bits & ~atomic_load_relaxed(&s->free_bits[i]));
     /* relaxed: found by way of a pointer, which cannot be to a free slot */
     atomic_store_relaxed(&s->free_bits[i], bits);
     nfree += bits_count(bits);

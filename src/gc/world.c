@@ -323,6 +323,40 @@ void world_blocked_end(struct alm_mutator *m) {
   world_resume();
 }
 
+/* ---- guests ---------------------------------------------------------------- */
+
+bool world_guest_begin(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  bool ok = h->stop_wanted == 0;
+  if (ok) {
+    atomic_store_relaxed(&h->nrunning, h->nrunning + 1);
+    atomic_store_relaxed(&h->nguests, h->nguests + 1);
+  }
+  lock_release(&h->lock);
+  return ok;
+}
+
+void world_guest_end(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  world_rest_locked(h);
+  atomic_store_relaxed(&h->nguests, h->nguests - 1);
+  if (h->nguests == 0) {
+    os_futex_wake(&h->nguests, UINT32_MAX >> 1);
+  }
+  lock_release(&h->lock); /* the heap may be gone from here on */
+}
+
+void world_guests_wait(struct alm_heap *h) {
+  uint32_t n;
+  lock_acquire(&h->lock);
+  while ((n = h->nguests) != 0) {
+    lock_release(&h->lock);
+    os_futex_wait(&h->nguests, n, 0);
+    lock_acquire(&h->lock);
+  }
+  lock_release(&h->lock);
+}
+
 /* ---- fork ------------------------------------------------------------------ */
 
 #define FOR_EACH_HEAP(h)                                                       \
@@ -387,6 +421,7 @@ void world_fork_prepare(void) {
  * and what they were sweeping is swept again. */
 static void world_forget_others(struct alm_heap *h) {
   h->nrunning = 0;
+  h->nguests = 0;
   h->stats.mutators = 0;
   sweep_disown_locked(h);
   for (struct list_node *n = h->mutators.next; n != &h->mutators;) {

@@ -18,10 +18,20 @@
  *         A thread that sleeps for one heap rests in all of its heaps, and
  *         runs again in all of them at once, when none wants to stop: so no
  *         two collectors wait for each other's threads.
+ *         A *guest* is a thread of the library's that works on a heap without
+ *         being one of its mutators. It counts in nrunning like one, so while
+ *         it is there the world does not come to a stop, and while the world
+ *         stops none comes in: guests never meet a cycle. In return a guest
+ *         works in pieces of some microseconds and leaves when the world wants
+ *         to stop. It has no stack to be scanned, and holds no object. A fork
+ *         does not wait for guests, only for what they count in nbusy; in the
+ *         child there are none. A heap that is destroyed leaves the list of
+ *         heaps, where guests find it, and waits until the last has gone.
  * INVARIANTS
  *   [world.1] While the world is stopped no mutator of the heap runs but the
  *             collector's, and each one's `stack` is saved.
  *   [world.2] Only its own thread changes a mutator's state.
+ *   [world.3] nguests of those that nrunning counts are guests.
  * LOCKS   RANK_HEAP guards states and counts; stop_wanted and nrunning are
  *         futex words, written under it.
  * ORDER   The lock orders everything: a stopped thread's last writes are
@@ -57,6 +67,17 @@ ALM_INTERNAL void world_safepoint(struct alm_mutator *m);
 /* `top`: the end of the frame that the thread is about to leave. */
 ALM_INTERNAL void world_blocked_begin(struct alm_mutator *m, const void *top);
 ALM_INTERNAL void world_blocked_end(struct alm_mutator *m);
+
+/* Come in and leave. False: the world is stopped, or about to be. While the list
+ * of heaps is locked, or otherwise sure that the heap is not destroyed. */
+ALM_INTERNAL bool world_guest_begin(struct alm_heap *h);
+ALM_INTERNAL void world_guest_end(struct alm_heap *h);
+/* Guests should leave. */
+ALM_INLINE bool world_wants_stop(const struct alm_heap *h) {
+  return atomic_load_relaxed(&h->stop_wanted) != 0;
+}
+/* The heap is not in the list any more: wait for the last guest. */
+ALM_INTERNAL void world_guests_wait(struct alm_heap *h);
 
 /* Around fork: no collection is under way; in the child only the calling
  * thread's mutators are left. */
