@@ -510,9 +510,15 @@ struct alm_heap_options {
   unsigned check;          /* 1: check the heap after each collection;
                                 2: mark a second time as well               */
   uint64_t collect_every;  /* tests: collect at every n-th slow path      */
+  unsigned period_ms;      /* collect when this long after the last time
+                                something has been allocated since; 0:
+                                two minutes; ALM_NEVER. See alm_collect     */
   alm_out_of_memory out_of_memory; /* NULL: allocation returns NULL         */
   void *out_of_memory_arg;
 };
+
+/* For period_ms. */
+#define ALM_NEVER ((unsigned)-1)
 
 /* A type is described once per heap and used for many objects. */
 struct alm_type_info {
@@ -979,7 +985,12 @@ ALM_API void alm_ephemeron_release(struct alm_mutator *m,
  *
  * Does     A whole collection; what is not reachable when it starts is gone
  *          for alm_weak_get and queued for finalizers when it returns. Memory
- *          is swept as it is needed, see alm_sweep.
+ *          is swept as it is needed, see alm_sweep. Collections also begin by
+ *          themselves: when the goal is reached, and when the period is over
+ *          (the thread that then comes to a slow path of allocation or, if the
+ *          library's background thread runs, to a safepoint; if all are in
+ *          blocked regions or none is attached, the background thread, which
+ *          then calls trace functions on a stack of 256 KiB).
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
  * Errors   ALM_ESTATE: called from a callback of a collection.

@@ -32,7 +32,8 @@
 #define BUDGET_NS (TICK_NS / 10)
 /* A cache without a slow path for this many ticks is idle. */
 enum { IDLE_TICKS = 5 };
-enum { STACK_BYTES = 128 << 10 };
+/* Trace functions of the program run on it, see alm_collect. */
+enum { STACK_BYTES = 256 << 10 };
 
 enum { STOPPED, STARTING, RUNNING, STOPPING };
 enum { ASLEEP, AWAKE };
@@ -77,6 +78,7 @@ static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
     trimmed = cache_trim(false, &bad) > 0;
     trimmed |= central_drain(false, &bad) > 0;
     record_update();
+    trimmed |= idle_collect();
   }
   if (bad.kind != 0) {
     misuse_report("free", &bad);
@@ -124,7 +126,7 @@ static void *background_main(void *unused) {
     bool may_rest =
         background_work_bytes() < START_BYTES || !background_is_wanted();
     if (may_rest && !background_is_stopping()) {
-      os_futex_wait(&background.wake, ASLEEP, 0);
+      os_futex_wait(&background.wake, ASLEEP, idle_period_ns());
     }
     atomic_store_release(&background.wake, AWAKE);
   }

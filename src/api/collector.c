@@ -98,7 +98,8 @@ static void collector_before_refill(struct alm_mutator *m) {
   if (atomic_load_relaxed(&m->head.stop_wanted) != 0) {
     world_safepoint(m);
   }
-  if (cycle_is_due(h) || (every != 0 && m->refills % every == 0)) {
+  if (cycle_is_due(h) || (every != 0 && m->refills % every == 0) ||
+      cycle_is_overdue(h)) {
     (void)collector_collect(m);
   }
 }
@@ -240,6 +241,9 @@ void alm_safepoint(struct alm_mutator *m) {
   if (atomic_load_relaxed(&m->head.stop_wanted) != 0 &&
       world_owns(m, "alm_safepoint")) {
     world_safepoint(m);
+    if (cycle_is_overdue(m->heap)) { /* the background thread has asked */
+      (void)collector_collect(m);
+    }
   }
 }
 

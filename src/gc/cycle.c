@@ -109,15 +109,11 @@ static void cycle_trace(const struct alm_heap *h, uint64_t before) {
 #define CYCLE_FRAME_TOP                                                        \
   ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
 
-static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
-    struct alm_mutator *mutator) {
-  struct alm_heap *h = mutator->heap;
-  uint64_t begin_ns = os_now_ns(), live, objects;
-  if (!world_stop(mutator)) {
-    return CYCLE_OTHER;
-  }
+/* The world is stopped, since begin_ns or a little later. */
+static enum cycle_result cycle_run_stopped(struct alm_heap *h,
+                                           uint64_t begin_ns) {
+  uint64_t live, objects;
   if (!mark_prepare(h)) {
-    world_start(mutator);
     return CYCLE_NOMEM;
   }
   cycle_flush_stopped(h);
@@ -137,8 +133,29 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   }
   cycle_account(h, live, objects, begin_ns);
   cycle_trace(h, before);
-  world_start(mutator);
+  atomic_store_relaxed(&h->collected_ns, os_coarse_ns());
   return CYCLE_DONE;
+}
+
+static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
+    struct alm_mutator *mutator) {
+  uint64_t begin_ns = os_now_ns();
+  if (!world_stop(mutator)) {
+    return CYCLE_OTHER;
+  }
+  enum cycle_result result = cycle_run_stopped(mutator->heap, begin_ns);
+  world_start(mutator);
+  return result;
+}
+
+enum cycle_result cycle_collect_as_guest(struct alm_heap *h) {
+  uint64_t begin_ns = os_now_ns();
+  if (!world_guest_stop(h)) {
+    return CYCLE_OTHER;
+  }
+  enum cycle_result result = cycle_run_stopped(h, begin_ns);
+  world_guest_start(h);
+  return result;
 }
 
 __attribute__((noinline)) enum cycle_result cycle_collect(

@@ -60,7 +60,7 @@ static void heap_init_layouts(struct alm_heap *h) {
   h->nlayouts = LAYOUT_TYPES;
 }
 
-enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 100 };
+enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 100, PERIOD_MS = 120000 };
 
 static const size_t heap_layouts_bytes = LAYOUT_COUNT * sizeof(struct layout);
 
@@ -85,6 +85,9 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   h->options.first_bytes = o->first_bytes ? o->first_bytes : FIRST_BYTES;
   h->limit_bytes = o->limit_bytes;
   h->goal = h->options.first_bytes;
+  unsigned ms = o->period_ms ? o->period_ms : PERIOD_MS;
+  h->period_ns = ms == ALM_NEVER ? 0 : (uint64_t)ms * 1000000;
+  h->collected_ns = os_coarse_ns();
   list_init(&h->mutators);
   list_init(&h->large);
   h->large_sweep = &h->large;

@@ -146,13 +146,16 @@ struct alm_heap {
                                   see world.h; lock                         */
   bool is_collecting;            /* under the lock                            */
   struct alm_heap_options options;
-  uint64_t limit_bytes;        /* 0: none                                   */
-  uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
-  uint64_t goal;               /* see pacer.h; any, relaxed                 */
-  uint64_t span_bytes;         /* under the lock                            */
-  uint64_t sweep_pages;        /* that the last cycle left to sweep; changed
+  uint64_t limit_bytes;   /* 0: none                                   */
+  uint64_t allocated;     /* bytes since the last cycle; any, relaxed  */
+  uint64_t goal;          /* see pacer.h; any, relaxed                 */
+  uint64_t period_ns;     /* 0: never                                  */
+  uint64_t collected_ns;  /* end of the last cycle, by the coarse clock; any,
+                            relaxed                                         */
+  uint64_t span_bytes;    /* under the lock                            */
+  uint64_t sweep_pages;   /* that the last cycle left to sweep; changed
                                   with the world stopped                    */
-  uint64_t unswept_pages;      /* of them, in nobody's hands yet; changed under
+  uint64_t unswept_pages; /* of them, in nobody's hands yet; changed under
                                   the lock, read by any, relaxed            */
   struct alm_heap_stats stats; /* under the lock                            */
   struct list_node roots;      /* struct root; under the lock               */

@@ -1,6 +1,7 @@
 /* gc/idle.c -- see idle.h. */
 #include "idle.h"
 
+#include "cycle.h"
 #include "os/os.h"
 #include "sweep.h"
 #include "world.h"
@@ -36,6 +37,43 @@ bool idle_sweep(uint64_t budget_ns) {
     is_over |= os_now_ns() - begin >= budget_ns;
   }
   return any;
+}
+
+/* The next heap after the first `skip` that is overdue; *skip counts on. */
+static struct alm_heap *idle_enter_overdue(size_t *skip) {
+  struct alm_heap *found = NULL;
+  size_t i = 0;
+  struct list_node *all = heap_list_acquire();
+  for (struct list_node *n = all->next; n != all && !found; n = n->next) {
+    struct alm_heap *h = LIST_ELEMENT(n, struct alm_heap, heaps);
+    if (i++ >= *skip && cycle_is_overdue(h) && world_guest_begin(h)) {
+      found = h;
+    }
+  }
+  heap_list_release();
+  *skip = i;
+  return found;
+}
+
+bool idle_collect(void) {
+  bool any = false;
+  struct alm_heap *h;
+  for (size_t skip = 0; (h = idle_enter_overdue(&skip)) != NULL;) {
+    any |= cycle_collect_as_guest(h) == CYCLE_DONE;
+    world_guest_end(h);
+  }
+  return any;
+}
+
+uint64_t idle_period_ns(void) {
+  uint64_t shortest = 0;
+  struct list_node *all = heap_list_acquire();
+  for (struct list_node *n = all->next; n != all; n = n->next) {
+    uint64_t ns = LIST_ELEMENT(n, struct alm_heap, heaps)->period_ns;
+    shortest = ns != 0 && (shortest == 0 || ns < shortest) ? ns : shortest;
+  }
+  heap_list_release();
+  return shortest;
 }
 
 uint64_t idle_unswept_bytes(void) {

@@ -247,12 +247,17 @@ void world_detach(struct alm_mutator *m) {
   world_return_record(m);
 }
 
-static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
-  atomic_store_relaxed(&h->stop_wanted, wanted);
+/* To alm_safepoint, or no longer. */
+static void world_call_mutators_locked(struct alm_heap *h, uint32_t wanted) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
     atomic_store_relaxed(&m->head.stop_wanted, wanted);
   }
+}
+
+static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
+  atomic_store_relaxed(&h->stop_wanted, wanted);
+  world_call_mutators_locked(h, wanted);
 }
 
 bool world_stop(struct alm_mutator *m) {
@@ -344,6 +349,30 @@ void world_guest_end(struct alm_heap *h) {
     os_futex_wake(&h->nguests, UINT32_MAX >> 1);
   }
   lock_release(&h->lock); /* the heap may be gone from here on */
+}
+
+bool world_guest_stop(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  bool is_stopping = h->stop_wanted != 0; /* by one who waits for us */
+  bool ok = !is_stopping && h->nrunning == 1;
+  if (ok) {
+    h->is_collecting = true;
+    world_want_stop_locked(h, 1);
+    atomic_store_relaxed(&h->nrunning, 0);
+  } else if (!is_stopping) {
+    world_call_mutators_locked(h, 1);
+  }
+  lock_release(&h->lock);
+  return ok;
+}
+
+void world_guest_start(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  h->is_collecting = false;
+  world_want_stop_locked(h, 0);
+  atomic_store_relaxed(&h->nrunning, 1);
+  lock_release(&h->lock);
+  os_futex_wake(&h->stop_wanted, UINT32_MAX >> 1);
 }
 
 void world_guests_wait(struct alm_heap *h) {

@@ -76,6 +76,11 @@ ALM_INTERNAL void world_guest_end(struct alm_heap *h);
 ALM_INLINE bool world_wants_stop(const struct alm_heap *h) {
   return atomic_load_relaxed(&h->stop_wanted) != 0;
 }
+/* The only guest stops the world, if no mutator runs: then there is nobody to
+ * wait for. False: one runs, or another thread collects; who runs will come to
+ * alm_safepoint though nobody waits. */
+ALM_INTERNAL bool world_guest_stop(struct alm_heap *h);
+ALM_INTERNAL void world_guest_start(struct alm_heap *h);
 /* The heap is not in the list any more: wait for the last guest. */
 ALM_INTERNAL void world_guests_wait(struct alm_heap *h);
 

@@ -159,15 +159,146 @@ static void a_small_heap_has_no_thread(void **state) {
   child_must_pass(stay_small, NULL, NULL);
 }
 
+/* ---- the period ----------------------------------------------------------------- */
+
+static bool is_collected_within(struct alm_heap *heap, uint64_t before,
+                                unsigned ms) {
+  uint64_t end = now_ns() + (uint64_t)ms * 1000000;
+  while (stats_of(heap).collections == before && now_ns() < end) {
+    sleep_ms(5);
+  }
+  return stats_of(heap).collections > before;
+}
+
+/* Until the next slow path at least. */
+static void allocate_a_run(struct alm_mutator *m, struct world w) {
+  (void)list_of(m, w.cell, 2000);
+}
+
+static void let_periods_pass(void *arg) {
+  (void)arg;
+  struct alm_heap_options options = {.period_ms = 200};
+  struct alm_mutator *m;
+  struct world w = make_world(&options);
+  REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  for (int i = 0; i < 3; i++) {
+    allocate_a_run(m, w); /* now something was */
+    uint64_t before = stats_of(w.heap).collections;
+    sleep_ms(250);
+    REQUIRE(stats_of(w.heap).collections == before); /* nobody came */
+    allocate_a_run(m, w);
+    REQUIRE(stats_of(w.heap).collections > before);
+    REQUIRE(alm_collect(m) == ALM_OK);
+    before = stats_of(w.heap).collections;
+    sleep_ms(250);
+    alm_blocked_begin(m);
+    REQUIRE(!idle_collect()); /* nothing was allocated */
+    alm_blocked_end(m);
+    REQUIRE(stats_of(w.heap).collections == before);
+  }
+  alm_mutator_detach(m);
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+}
+
+static void the_next_slow_path_after_the_period_collects(void **state) {
+  (void)state;
+  child_must_pass(let_periods_pass, NULL, "background=0");
+}
+
+static void never_collect(void *arg) {
+  (void)arg;
+  struct alm_heap_options options = {.period_ms = ALM_NEVER};
+  struct alm_mutator *m;
+  struct world w = make_world(&options);
+  REQUIRE(idle_period_ns() == 0);
+  REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  allocate_a_run(m, w);
+  sleep_ms(100);
+  allocate_a_run(m, w);
+  alm_blocked_begin(m);
+  REQUIRE(!idle_collect());
+  alm_blocked_end(m);
+  REQUIRE(stats_of(w.heap).collections == 0);
+  struct world two_minutes = make_world(NULL);
+  REQUIRE(idle_period_ns() == UINT64_C(120000000000));
+  REQUIRE(alm_heap_destroy(two_minutes.heap) == ALM_OK);
+  alm_mutator_detach(m);
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+}
+
+static void a_heap_without_period_waits_for_its_goal(void **state) {
+  (void)state;
+  child_must_pass(never_collect, NULL, "background=0");
+}
+
+enum { BLOCKED, DETACHED, AT_SAFEPOINTS };
+
+/* The library's thread was started by a first collection. Then everything
+ * becomes garbage, and nobody allocates. */
+static void leave_garbage(void *arg) {
+  int kind = *(const int *)arg;
+  struct alm_heap_options options = {.period_ms = 1000, .check = 1};
+  struct alm_mutator *m;
+  struct world w = make_world(&options);
+  uint64_t n = UNDER_TSAN ? 700000 : 2000000;
+  struct alm_handle *list = list_by_another(w, n);
+  REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  REQUIRE(alm_collect(m) == ALM_OK);
+  allocate_a_run(m, w);
+  alm_handle_set(list, NULL);
+  uint64_t before = stats_of(w.heap).collections;
+  if (kind == DETACHED) {
+    alm_mutator_detach(m);
+  } else if (kind == BLOCKED) {
+    alm_blocked_begin(m);
+  }
+  if (kind == AT_SAFEPOINTS) {
+    uint64_t end = now_ns() + 20000000000u;
+    while (stats_of(w.heap).collections == before && now_ns() < end) {
+      alm_safepoint_inline(m);
+    }
+  }
+  REQUIRE(is_collected_within(w.heap, before, 20000));
+  REQUIRE(stats_of(w.heap).live_bytes < 2 * MIB);
+  if (kind == BLOCKED) {
+    alm_blocked_end(m);
+  } else if (kind == DETACHED) {
+    REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  }
+  require_list(list_of(m, w.cell, 1000), 1000);
+  REQUIRE(alm_heap_check(m));
+  alm_mutator_detach(m);
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+}
+
+static void after_the_period_a_heap_whose_threads_block_is_collected(
+    void **state) {
+  (void)state;
+  child_must_pass(leave_garbage, &(int){BLOCKED}, NULL);
+}
+
+static void after_the_period_a_heap_without_threads_is_collected(void **state) {
+  (void)state;
+  child_must_pass(leave_garbage, &(int){DETACHED}, NULL);
+}
+
+static void after_the_period_a_thread_at_a_safepoint_collects(void **state) {
+  (void)state;
+  child_must_pass(leave_garbage, &(int){AT_SAFEPOINTS}, NULL);
+}
+
 /* ---- sweepers beside everything else ------------------------------------------ */
 
 static atomic_bool stop;
 static struct world shared;
 
+static atomic_size_t ncollected;
+
 static void *sweep_without_pause(void *arg) {
   size_t *n = arg;
   while (!atomic_load(&stop)) {
     *n += idle_sweep(1000000);
+    ncollected += idle_collect();
     (void)idle_unswept_bytes();
   }
   return NULL;
@@ -191,6 +322,11 @@ static void *use_shared_heap(void *arg) {
       REQUIRE(alm_delete(m, list) == ALM_OK);
       list = next;
     }
+    if (rng_below(&r, 8) == 0) {
+      alm_blocked_begin(m);
+      sleep_ms(3);
+      alm_blocked_end(m);
+    }
     if (rng_below(&r, 50) == 0) {
       require_list(kept, 20000);
       REQUIRE(alm_heap_check(m));
@@ -201,15 +337,23 @@ static void *use_shared_heap(void *arg) {
   return NULL;
 }
 
-/* Heaps that are destroyed right after a collection, when they are swept. */
+/* Heaps that are destroyed right after a collection, when they are swept, or
+ * when they are overdue. */
 static void *make_and_destroy_heaps(void *arg) {
   size_t *n = arg;
+  struct alm_heap_options options = {.period_ms = 1, .check = 1};
   while (!atomic_load(&stop)) {
     struct alm_mutator *m;
-    struct world w = make_world(NULL);
+    struct world w = make_world(&options);
     REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
     (void)list_of(m, w.cell, 3000);
-    REQUIRE(alm_collect(m) == ALM_OK);
+    if (*n % 2) {
+      REQUIRE(alm_collect(m) == ALM_OK);
+    } else {
+      alm_blocked_begin(m);
+      sleep_ms(10); /* the coarse clock's step */
+      alm_blocked_end(m);
+    }
     alm_mutator_detach(m);
     REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
     ++*n;
@@ -241,7 +385,8 @@ static void fork_a_little(struct alm_mutator *m, struct cell *list) {
 
 static void sweep_beside_everything(void *arg) {
   (void)arg;
-  struct alm_heap_options options = {.first_bytes = 2 << 20, .check = 1};
+  struct alm_heap_options options = {
+      .first_bytes = 2 << 20, .check = 1, .period_ms = 20};
   struct alm_mutator *m;
   size_t nswept[2] = {0, 0}, nheaps = 0;
   pthread_t threads[5];
@@ -267,7 +412,7 @@ static void sweep_beside_everything(void *arg) {
   alm_blocked_end(m);
   REQUIRE(alm_heap_check(m));
   require_list(list, 700);
-  REQUIRE(nswept[0] + nswept[1] > 0 && nheaps > 0);
+  REQUIRE(nswept[0] + nswept[1] > 0 && nheaps > 0 && ncollected > 0);
   alm_mutator_detach(m);
   REQUIRE(alm_heap_destroy(shared.heap) == ALM_OK);
 }
@@ -282,6 +427,12 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_heap_that_shrank_gives_its_memory_back_while_idle),
       cmocka_unit_test(a_small_heap_has_no_thread),
+      cmocka_unit_test(the_next_slow_path_after_the_period_collects),
+      cmocka_unit_test(a_heap_without_period_waits_for_its_goal),
+      cmocka_unit_test(
+          after_the_period_a_heap_whose_threads_block_is_collected),
+      cmocka_unit_test(after_the_period_a_heap_without_threads_is_collected),
+      cmocka_unit_test(after_the_period_a_thread_at_a_safepoint_collects),
       cmocka_unit_test(sweepers_meet_no_cycle_no_fork_and_no_end_of_a_heap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
