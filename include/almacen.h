@@ -513,6 +513,8 @@ struct alm_heap_options {
   unsigned period_ms;      /* collect when this long after the last time
                                 something has been allocated since; 0:
                                 two minutes; ALM_NEVER. See alm_collect     */
+  bool finalizer_thread;   /* a thread of the heap runs finalizers and
+                                cleanups, see alm_finalizers_run            */
   alm_out_of_memory out_of_memory; /* NULL: allocation returns NULL         */
   void *out_of_memory_arg;
 };
@@ -549,11 +551,12 @@ ALM_API enum alm_err alm_heap_create(const struct alm_heap_options *options,
 /* alm_heap_destroy -- give a heap back whole.
  *
  * Does     Frees all objects, types, handles and specials of the heap.
- *          Cleanups and finalizers that have not run do not run.
+ *          Cleanups and finalizers that have not run do not run; one that the
+ *          heap's finalizer thread is in is waited for.
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
- * Errors   ALM_EBUSY: a mutator is attached. ALM_ESTATE: called from a
- *          callback.
+ * Errors   ALM_EBUSY: a mutator is attached (the finalizer thread's does not
+ *          count, unless it calls). ALM_ESTATE: called from a callback.
  * Threads  one, the last to use the heap.
  * Cost     proportional to the spans; no object is touched.
  * Since    0.1
@@ -574,6 +577,19 @@ ALM_API enum alm_err alm_heap_destroy(struct alm_heap *heap);
  */
 ALM_API enum alm_err alm_mutator_attach(struct alm_heap *heap,
                                         struct alm_mutator **out);
+
+/* alm_mutator_self -- the calling thread's mutator.
+ *
+ * Does     Looks it up: for finalizers and other functions that were not given
+ *          it.
+ * Units    none
+ * Returns  the mutator; NULL when the thread is not attached to the heap.
+ * Errors   none
+ * Threads  any
+ * Cost     proportional to the heaps the thread is attached to.
+ * Since    0.1
+ */
+ALM_API struct alm_mutator *alm_mutator_self(struct alm_heap *heap);
 
 /* alm_mutator_detach -- end the use of a heap by the calling thread.
  *
@@ -930,7 +946,12 @@ ALM_API enum alm_err alm_finalizer_set(struct alm_mutator *m, void *object,
 /* alm_finalizers_run -- run queued finalizers and cleanups.
  *
  * Does     Takes at most `most` (0: all) from the queue, oldest first, and
- *          calls them in this thread. Nothing of ours calls them elsewhere.
+ *          calls them in this thread. With the option finalizer_thread a
+ *          thread of the heap does so after each collection that has queued
+ *          some: attached (alm_mutator_self), one after the other, with all
+ *          signals blocked; the functions may do what any thread may, but
+ *          neither detach nor end the thread. Without it, nothing of ours
+ *          calls them elsewhere.
  * Units    none
  * Returns  how many were called.
  * Errors   none

@@ -25,6 +25,7 @@
 #include "mem/span.c"
 
 #include "gc/cycle.c"
+#include "gc/finalizer.c"
 #include "gc/heap.c"
 #include "gc/idle.c"
 #include "gc/local.c"

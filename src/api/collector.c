@@ -5,6 +5,7 @@
 #include "background.h"
 #include "base/diag.h"
 #include "gc/cycle.h"
+#include "gc/finalizer.h"
 #include "gc/local.h"
 #include "gc/mark.h"
 #include "gc/roots.h"
@@ -39,10 +40,7 @@ enum alm_err alm_heap_destroy(struct alm_heap *heap) {
   if (world_in_callback()) {
     return ALM_ESTATE;
   }
-  lock_acquire(&heap->lock);
-  bool is_used = !list_is_empty(&heap->mutators);
-  lock_release(&heap->lock);
-  if (is_used) {
+  if (!finalizer_is_alone(heap)) {
     return ALM_EBUSY;
   }
   cycle_close(heap);
@@ -56,6 +54,10 @@ enum alm_err alm_mutator_attach(struct alm_heap *heap,
     return ALM_EINVAL;
   }
   return world_in_callback() ? ALM_ESTATE : world_attach(heap, out);
+}
+
+struct alm_mutator *alm_mutator_self(struct alm_heap *heap) {
+  return world_mutator(heap);
 }
 
 void alm_mutator_detach(struct alm_mutator *m) {

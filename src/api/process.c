@@ -3,6 +3,7 @@
 
 #include "background.h"
 #include "base/diag.h"
+#include "gc/finalizer.h"
 #include "gc/world.h"
 #include "mem/arena.h"
 #include "mem/memstat.h"
@@ -98,6 +99,7 @@ static void process_fork_parent(void) {
 static void process_fork_child(void) {
   process_fork_release(true);
   background_forget_in_child();
+  finalizer_forget_in_child();
   record_reopen_in_child();
 }
 

@@ -2,6 +2,7 @@
 #include "cycle.h"
 
 #include "base/diag.h"
+#include "finalizer.h"
 #include "local.h"
 #include "mark.h"
 #include "os/conf.h"
@@ -145,6 +146,7 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   }
   enum cycle_result result = cycle_run_stopped(mutator->heap, begin_ns);
   world_start(mutator);
+  finalizer_poke(mutator->heap);
   return result;
 }
 
@@ -155,6 +157,7 @@ enum cycle_result cycle_collect_as_guest(struct alm_heap *h) {
   }
   enum cycle_result result = cycle_run_stopped(h, begin_ns);
   world_guest_start(h);
+  finalizer_poke(h);
   return result;
 }
 
@@ -181,9 +184,12 @@ bool cycle_check(struct alm_mutator *m) {
 
 struct alm_heap *cycle_open(const struct alm_heap_options *o) {
   struct alm_heap *h = heap_create(o);
-  if (h != NULL && (h->specials = special_create()) == NULL) {
-    heap_unlist(h);
-    heap_destroy(h);
+  if (h == NULL) {
+    return NULL;
+  }
+  h->specials = special_create();
+  if (h->specials == NULL || (o->finalizer_thread && !finalizer_create(h))) {
+    cycle_close(h);
     return NULL;
   }
   return h;
@@ -192,6 +198,7 @@ struct alm_heap *cycle_open(const struct alm_heap_options *o) {
 void cycle_close(struct alm_heap *h) {
   heap_unlist(h);
   world_guests_wait(h);
+  finalizer_destroy(h); /* only guests and mutators poke it */
   mark_team_end(h);
   roots_drop(h);
   special_destroy(h->specials);

@@ -126,6 +126,7 @@ STATIC_CHECK(offsetof(struct alm_mutator, head) == 0);
 
 struct special_table;
 struct marker;
+struct finalizer;
 
 struct alm_heap {
   struct lock lock;
@@ -162,6 +163,7 @@ struct alm_heap {
   struct list_node handle_blocks;  /* under the lock                         */
   struct alm_handle *free_handles; /* under the lock                        */
   struct special_table *specials;  /* under the lock                         */
+  struct finalizer *finalizer;     /* see finalizer.h; NULL: none          */
   struct mark_team *team; /* see mark.h; of whoever collects                */
 };
 

@@ -32,9 +32,16 @@ static struct {
   pthread_key_t key;
 } world_key;
 
-/* Any address that no other thread has at the same time. */
-static const void *world_thread(void) {
+const void *world_thread(void) {
   return &world_mutators;
+}
+
+struct alm_mutator *world_mutator(const struct alm_heap *h) {
+  struct alm_mutator *m = world_mutators;
+  while (m != NULL && m->heap != h) {
+    m = m->next_of_thread;
+  }
+  return m;
 }
 
 static void world_thread_end(void *unused) {
@@ -197,10 +204,8 @@ static void world_insert(struct alm_heap *h, struct alm_mutator *m) {
 enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   struct stack stack;
   memset(&stack, 0, sizeof stack);
-  for (struct alm_mutator *m = world_mutators; m; m = m->next_of_thread) {
-    if (m->heap == h) {
-      return ALM_EBUSY;
-    }
+  if (world_mutator(h) != NULL) {
+    return ALM_EBUSY;
   }
   struct alm_mutator *m = stack_find(&stack) ? world_take_record() : NULL;
   if (m == NULL) {
@@ -328,6 +333,13 @@ void world_blocked_end(struct alm_mutator *m) {
   world_resume();
 }
 
+/* Not inlined: the stacks are saved in its frame. */
+__attribute__((noinline)) void world_join(pthread_t thread) {
+  world_others_rest(NULL);
+  pthread_join(thread, NULL);
+  world_resume();
+}
+
 /* ---- guests ---------------------------------------------------------------- */
 
 bool world_guest_begin(struct alm_heap *h) {
@@ -395,10 +407,7 @@ void world_guests_wait(struct alm_heap *h) {
        feh = feh->next)
 
 static struct alm_mutator *world_own(const struct alm_heap *h) {
-  struct alm_mutator *own = world_mutators;
-  while (own != NULL && own->heap != h) {
-    own = own->next_of_thread;
-  }
+  struct alm_mutator *own = world_mutator(h);
   return own != NULL && own->state == MUTATOR_RUNNING ? own : NULL;
 }
 

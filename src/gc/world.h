@@ -43,10 +43,19 @@
 
 #include "heap.h"
 
+#include <pthread.h>
+
 /* See alm_mutator_attach. */
 ALM_INTERNAL enum alm_err world_attach(struct alm_heap *h,
                                        struct alm_mutator **out);
 ALM_INTERNAL void world_detach(struct alm_mutator *m);
+
+/* Any address that no other thread has at the same time. */
+ALM_INTERNAL const void *world_thread(void);
+/* The calling thread's mutator of the heap, or NULL. */
+ALM_INTERNAL struct alm_mutator *world_mutator(const struct alm_heap *h);
+/* pthread_join, while which no collection waits for the calling thread. */
+ALM_INTERNAL void world_join(pthread_t thread);
 
 /* True if m is attached by the calling thread; else it was reported under
  * `call`, or the thread is inside a callback. */
