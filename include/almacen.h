@@ -574,9 +574,17 @@ struct alm_heap_options {
   unsigned check;             /* 1: check the heap after each collection;
                                 2: mark a second time as well               */
   uint64_t collect_every;     /* tests: collect at every n-th slow path      */
+  unsigned period_ms;         /* collect when this long after the last time
+                                 something has been allocated since; 0:
+                                 two minutes; ALM_NEVER. See alm_collect     */
+  bool finalizer_thread;      /* a thread of the heap runs finalizers and
+                                 cleanups, see alm_finalizers_run            */
   alm_out_of_memory out_of_memory; /* NULL: allocation returns NULL         */
   void *out_of_memory_arg;
 };
+
+/* For period_ms. */
+#define ALM_NEVER ((unsigned)-1)
 
 /* A type is described once per heap and used for many objects. */
 struct alm_type_info {
@@ -609,11 +617,12 @@ ALM_API enum alm_err alm_heap_create(const struct alm_heap_options *options,
 /* alm_heap_destroy -- give a heap back whole.
  *
  * Does     Frees all objects, types, handles and specials of the heap.
- *          Cleanups and finalizers that have not run do not run.
+ *          Cleanups and finalizers that have not run do not run; one that the
+ *          heap's finalizer thread is in is waited for.
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
- * Errors   ALM_EBUSY: a mutator is attached. ALM_ESTATE: called from a
- *          callback.
+ * Errors   ALM_EBUSY: a mutator is attached (the finalizer thread's does not
+ *          count, unless it calls). ALM_ESTATE: called from a callback.
  * Threads  one, the last to use the heap.
  * Cost     proportional to the spans; no object is touched.
  * Since    0.1
@@ -634,6 +643,19 @@ ALM_API enum alm_err alm_heap_destroy(struct alm_heap *heap);
  */
 ALM_API enum alm_err alm_mutator_attach(struct alm_heap *heap,
                                         struct alm_mutator **out);
+
+/* alm_mutator_self -- the calling thread's mutator.
+ *
+ * Does     Looks it up: for finalizers and other functions that were not given
+ *          it.
+ * Units    none
+ * Returns  the mutator; NULL when the thread is not attached to the heap.
+ * Errors   none
+ * Threads  any
+ * Cost     proportional to the heaps the thread is attached to.
+ * Since    0.1
+ */
+ALM_API struct alm_mutator *alm_mutator_self(struct alm_heap *heap);
 
 /* alm_mutator_detach -- end the use of a heap by the calling thread.
  *
@@ -1067,7 +1089,12 @@ ALM_API enum alm_err alm_finalizer_set(struct alm_mutator *m, void *object,
 /* alm_finalizers_run -- run queued finalizers and cleanups.
  *
  * Does     Takes at most `most` (0: all) from the queue, oldest first, and
- *          calls them in this thread. Nothing of ours calls them elsewhere.
+ *          calls them in this thread. With the option finalizer_thread a
+ *          thread of the heap does so after each collection that has queued
+ *          some: attached (alm_mutator_self), one after the other, with all
+ *          signals blocked; the functions may do what any thread may, but
+ *          neither detach nor end the thread. Without it, nothing of ours
+ *          calls them elsewhere.
  * Units    none
  * Returns  how many were called.
  * Errors   none
@@ -1122,7 +1149,12 @@ ALM_API void alm_ephemeron_release(struct alm_mutator *m,
  *
  * Does     A whole collection; what is not reachable when it starts is gone
  *          for alm_weak_get and queued for finalizers when it returns. Memory
- *          is swept as it is needed, see alm_sweep.
+ *          is swept as it is needed, see alm_sweep. Collections also begin by
+ *          themselves: when the goal is reached, and when the period is over
+ *          (the thread that then comes to a slow path of allocation or, if the
+ *          library's background thread runs, to a safepoint; if all are in
+ *          blocked regions or none is attached, the background thread, which
+ *          then calls trace functions on a stack of 256 KiB).
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
  * Errors   ALM_ESTATE: called from a callback of a collection.
@@ -1160,6 +1192,7 @@ struct alm_heap_stats {
   uint64_t alloc_bytes; /* claimed by mutators; freed ones not deducted  */
   uint64_t mutators;    /* gauge                                         */
   uint64_t finalizers_queued; /* gauge: waiting for alm_finalizers_run      */
+  uint64_t unswept_bytes;     /* gauge: spans that the last collection left  */
 };
 
 /* alm_heap_stats_read -- read the account of a heap.

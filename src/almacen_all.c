@@ -25,7 +25,9 @@
 #include "mem/span.c"
 
 #include "gc/cycle.c"
+#include "gc/finalizer.c"
 #include "gc/heap.c"
+#include "gc/idle.c"
 #include "gc/local.c"
 #include "gc/mark.c"
 #include "gc/pacer.c"

@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/diag.h"
+#include "gc/idle.h"
 #include "mem/cache.h"
 #include "mem/memstat.h"
 #include "mem/scavenge.h"
@@ -16,17 +17,23 @@
 
 /* Less free memory than this is not worth a thread. */
 #define START_BYTES (8 * MIB)
-/* A younger process may be short, or not have reached main yet. */
+/* So much is worth one at once: a younger process may be short, but one that
+ * sleeps from now on would keep the rest for ever. */
+#define AT_ONCE_BYTES (32 * MIB)
 #define YOUNG_NS ((uint64_t)100000000)
+/* A program that does not start by way of libc never says that main begins. It
+ * bounds how long a constructor may take, too. */
+#define NO_MAIN_NS ((uint64_t)10000000000)
 /* Below this the thread goes to sleep: a span or two per class. */
 #define REST_BYTES (1 * MIB)
 /* Often enough that a spike is gone in seconds; 10 wake-ups a second. */
 #define TICK_NS ((uint64_t)100000000)
-/* At most a tenth of one CPU. */
+/* At most a tenth of one CPU, but for emptying caches. */
 #define BUDGET_NS (TICK_NS / 10)
 /* A cache without a slow path for this many ticks is idle. */
 enum { IDLE_TICKS = 5 };
-enum { STACK_BYTES = 128 << 10 };
+/* Trace functions of the program run on it, see alm_collect. */
+enum { STACK_BYTES = 256 << 10 };
 
 enum { STOPPED, STARTING, RUNNING, STOPPING };
 enum { ASLEEP, AWAKE };
@@ -34,6 +41,7 @@ enum { ASLEEP, AWAKE };
 static struct {
   uint32_t state;
   uint32_t wake;    /* ASLEEP: set by the thread, cleared by whoever wakes it */
+  bool is_in_main;  /* set once, relaxed: a moment late does no harm       */
   uint64_t born_ns; /* when the library started; constant                  */
   pthread_t thread; /* valid while RUNNING or STOPPING                     */
 } background;
@@ -54,15 +62,23 @@ static uint64_t background_resident_bytes(void) {
   return atomic_load_relaxed(&memstat->heap_mapped);
 }
 
+/* What work may still bring. */
+static uint64_t background_work_bytes(void) {
+  return background_free_bytes() + idle_unswept_bytes();
+}
+
 /* One tick: true if there may be more to do. */
 static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
                             unsigned tick) {
   struct misuse bad = {0, NULL, 0, 0, 0};
-  bool trimmed = false;
+  uint64_t begin = os_now_ns();
+  bool trimmed = false, swept = idle_sweep(BUDGET_NS);
+  uint64_t spent_ns = os_now_ns() - begin;
   if (tick % IDLE_TICKS == 0) {
     trimmed = cache_trim(false, &bad) > 0;
     trimmed |= central_drain(false, &bad) > 0;
     record_update();
+    trimmed |= idle_collect();
   }
   if (bad.kind != 0) {
     misuse_report("free", &bad);
@@ -73,15 +89,15 @@ static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
   uint64_t decay_ns = conf_number(CONF_decay_ms) * 1000000u;
   uint64_t keep = scavenge_goal_step(goal, used, elapsed_ns, decay_ns);
   size_t released = 0;
-  if (free_bytes > keep) {
-    released = scavenge_step((size_t)keep >> PAGE_SHIFT, BUDGET_NS);
+  if (free_bytes > keep && spent_ns < BUDGET_NS) {
+    released = scavenge_step((size_t)keep >> PAGE_SHIFT, BUDGET_NS - spent_ns);
   }
   if (released > 0 && conf_number(CONF_scavtrace)) {
     diag_line("scavenge: %zu KiB returned, %llu KiB kept, %llu KiB in use",
               released << (PAGE_SHIFT - 10), (unsigned long long)keep >> 10,
               (unsigned long long)used >> 10);
   }
-  return trimmed || background_free_bytes() > REST_BYTES;
+  return trimmed || swept || background_free_bytes() > REST_BYTES;
 }
 
 /* Work until two rounds over the idle caches found nothing. */
@@ -108,9 +124,9 @@ static void *background_main(void *unused) {
     atomic_store_release(&background.wake, ASLEEP);
     atomic_fence(); /* pairs with the one in background_poke */
     bool may_rest =
-        background_free_bytes() < START_BYTES || !background_is_wanted();
+        background_work_bytes() < START_BYTES || !background_is_wanted();
     if (may_rest && !background_is_stopping()) {
-      os_futex_wait(&background.wake, ASLEEP, 0);
+      os_futex_wait(&background.wake, ASLEEP, idle_period_ns());
     }
     atomic_store_release(&background.wake, AWAKE);
   }
@@ -144,14 +160,30 @@ void background_init(void) {
   background.born_ns = os_now_ns();
 }
 
+void background_main_begins(void) {
+  atomic_store_relaxed(&background.is_in_main, true);
+  background_poke(); /* for what constructors have freed */
+}
+
+static bool background_may_start(uint64_t work_bytes) {
+  uint64_t age_ns = os_now_ns() - background.born_ns;
+  return atomic_load_relaxed(&background.is_in_main)
+             ? work_bytes >= AT_ONCE_BYTES || age_ns >= YOUNG_NS
+             : age_ns >= NO_MAIN_NS;
+}
+
 void background_poke(void) {
-  if (likely(background_free_bytes() < START_BYTES) ||
-      !background_is_wanted()) {
+  background_poke_to_sweep(0);
+}
+
+void background_poke_to_sweep(uint64_t unswept_bytes) {
+  uint64_t work_bytes = background_free_bytes() + unswept_bytes;
+  if (likely(work_bytes < START_BYTES) || !background_is_wanted()) {
     return;
   }
   uint32_t state = atomic_load_relaxed(&background.state);
   if (state == STOPPED) {
-    if (os_now_ns() - background.born_ns >= YOUNG_NS) {
+    if (background_may_start(work_bytes)) {
       background_start();
     }
   } else if (state == RUNNING) {

@@ -2,8 +2,10 @@
  * convert, call. See include/almacen.h for the contracts. */
 #include "almacen.h"
 
+#include "background.h"
 #include "base/diag.h"
 #include "gc/cycle.h"
+#include "gc/finalizer.h"
 #include "gc/local.h"
 #include "gc/mark.h"
 #include "gc/roots.h"
@@ -45,13 +47,11 @@ enum alm_err alm_heap_destroy(struct alm_heap *heap) {
   if (world_in_callback()) {
     return ALM_ESTATE;
   }
-  lock_acquire(&heap->lock);
-  bool is_used = !list_is_empty(&heap->mutators);
-  lock_release(&heap->lock);
-  if (is_used) {
+  if (!finalizer_is_alone(heap)) {
     return ALM_EBUSY;
   }
   cycle_close(heap);
+  background_poke();
   return ALM_OK;
 }
 
@@ -61,6 +61,10 @@ enum alm_err alm_mutator_attach(struct alm_heap *heap,
     return ALM_EINVAL;
   }
   return world_in_callback() ? ALM_ESTATE : world_attach(heap, out);
+}
+
+struct alm_mutator *alm_mutator_self(struct alm_heap *heap) {
+  return world_mutator(heap);
 }
 
 void alm_mutator_detach(struct alm_mutator *m) {
@@ -89,6 +93,13 @@ enum alm_err alm_type_create(struct alm_heap *heap,
 
 /* ---- allocation -------------------------------------------------------------- */
 
+static enum cycle_result collector_collect(struct alm_mutator *m) {
+  enum cycle_result r = cycle_collect(m);
+  uint64_t npages = atomic_load_relaxed(&m->heap->unswept_pages);
+  background_poke_to_sweep(npages << PAGE_SHIFT);
+  return r;
+}
+
 static void collector_before_refill(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
   uint64_t every = h->options.collect_every;
@@ -96,8 +107,9 @@ static void collector_before_refill(struct alm_mutator *m) {
   if (world_is_wanted(m)) {
     world_safepoint(m);
   }
-  if (cycle_is_due(h) || (every != 0 && m->refills % every == 0)) {
-    (void)cycle_collect(m);
+  if (cycle_is_due(h) || (every != 0 && m->refills % every == 0) ||
+      cycle_is_overdue(h)) {
+    (void)collector_collect(m);
   }
 }
 
@@ -115,7 +127,7 @@ static bool collector_find_room(struct alm_mutator *m, unsigned nth,
       return false;
     }
   }
-  (void)cycle_collect(m);
+  (void)collector_collect(m);
   sweep_finish(h);
   return true;
 }
@@ -308,6 +320,9 @@ void alm_safepoint(struct alm_mutator *m) {
   if (atomic_load_relaxed(&m->head.stop_wanted) != 0 &&
       world_owns(m, "alm_safepoint")) {
     world_safepoint(m);
+    if (cycle_is_overdue(m->heap)) { /* the background thread has asked */
+      (void)collector_collect(m);
+    }
   }
 }
 
@@ -506,7 +521,7 @@ enum alm_err alm_collect(struct alm_mutator *m) {
   }
   enum cycle_result r;
   world_enter();
-  while ((r = cycle_collect(m)) == CYCLE_OTHER) {
+  while ((r = collector_collect(m)) == CYCLE_OTHER) {
     /* that one may have begun before the caller's last change */
   }
   world_leave(m);
@@ -520,6 +535,7 @@ enum alm_err alm_sweep(struct alm_mutator *m) {
   world_enter();
   sweep_finish(m->heap);
   world_leave(m);
+  background_poke();
   return ALM_OK;
 }
 
@@ -528,6 +544,7 @@ void alm_heap_stats_read(struct alm_heap *heap, struct alm_heap_stats *out) {
   *out = heap->stats;
   out->goal_bytes = atomic_load_relaxed(&heap->goal);
   out->heap_bytes = heap->span_bytes;
+  out->unswept_bytes = atomic_load_relaxed(&heap->unswept_pages) << PAGE_SHIFT;
   out->alloc_bytes += heap_claimed(heap);
   lock_release(&heap->lock);
 }

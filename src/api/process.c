@@ -2,6 +2,8 @@
 #include "process.h"
 
 #include "background.h"
+#include "base/diag.h"
+#include "gc/finalizer.h"
 #include "gc/world.h"
 #include "mem/arena.h"
 #include "mem/memstat.h"
@@ -12,8 +14,11 @@
 #include "os/conf.h"
 #include "os/os.h"
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <link.h>
 #include <pthread.h>
+#include <sys/auxv.h>
 
 ALM_TLS struct cache *thread_cache = (struct cache *)&cache_empty;
 
@@ -22,12 +27,19 @@ static ALM_TLS unsigned char thread_state;
 
 enum { START_NEW, START_BUSY, START_DONE };
 
+typedef int (*process_main_function)(int argc, char **argv, char **envp);
+typedef int (*process_libc_function)(process_main_function, int argc,
+                                     char **argv, void (*init)(void),
+                                     void (*fini)(void), void (*end)(void),
+                                     void *stack);
+
 static struct {
   uint32_t start_state; /* CAS by the starter, then release / acquire      */
   pthread_key_t key;    /* its destructor ends the thread's cache          */
   bool has_key;         /* constant once START_DONE                        */
   struct lock shared_lock;
   struct cache *shared; /* under shared_lock                               */
+  process_main_function program_main; /* constant once constructors run    */
 } process = {.shared_lock = LOCK_INIT(RANK_SHARED)};
 
 static void process_report(const struct misuse *bad) {
@@ -89,6 +101,7 @@ static void process_fork_child(void) {
   record_reopen_in_child();
   process_fork_release(true);
   background_forget_in_child();
+  finalizer_forget_in_child();
   os_age_begin();
   record_restart_in_child();
 }
@@ -194,6 +207,55 @@ void process_shared_flush(struct misuse *bad) {
     cache_flush(process.shared, bad);
   }
   lock_release(&process.shared_lock);
+}
+
+/* ---- main begins ----------------------------------------------------------- */
+
+static int process_main(int argc, char **argv, char **envp) {
+  background_main_begins();
+  return process.program_main(argc, argv, envp);
+}
+
+/* libc's before 2.34 and static programs may lack it. */
+extern void *dlsym(void *restrict handle, const char *restrict name)
+    __attribute__((weak));
+
+/* libc calls the program's constructors, then main. Archives keep this to
+ * themselves (CMakeLists.txt), so that libc's is the only one. */
+ALM_API int __libc_start_main(process_main_function, int argc, char **argv,
+                              void (*init)(void), void (*fini)(void),
+                              void (*end)(void), void *stack);
+ALM_API int __libc_start_main(process_main_function program_main, int argc,
+                              char **argv, void (*init)(void),
+                              void (*fini)(void), void (*end)(void),
+                              void *stack) {
+  void *next = dlsym ? dlsym(RTLD_NEXT, "__libc_start_main") : NULL;
+  CHECK(next != NULL);
+  process.program_main = program_main;
+  return ((process_libc_function)next)(process_main, argc, argv, init, fini,
+                                       end, stack);
+}
+
+/* The definition above; whichever the dynamic linker has found first, in a
+ * word that it fills in, because compilers take the two for the same; and the
+ * header of the file that this is in, from the linker. */
+static __typeof__(__libc_start_main) process_own_entry
+    __attribute__((alias("__libc_start_main")));
+extern const uintptr_t process_first_entry
+    __attribute__((visibility("hidden")));
+__asm__(".pushsection .data.rel.ro, \"aw\"\n\t.balign 8\n"
+        "process_first_entry:\n\t.quad __libc_start_main\n\t.popsection");
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+
+static bool process_is_in_program(void) {
+  return getauxval(AT_PHDR) == (uintptr_t)&__ehdr_start + __ehdr_start.e_phoff;
+}
+
+static __attribute__((constructor)) void process_constructed(void) {
+  bool is_entered_here = process_first_entry == (uintptr_t)&process_own_entry;
+  if (!is_entered_here || process_is_in_program()) {
+    background_main_begins();
+  }
 }
 
 static __attribute__((destructor)) void process_end(void) {

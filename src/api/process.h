@@ -3,11 +3,17 @@
  * WHAT    Starts everything at the first allocation (before main, in a
  *         constructor, inside the dynamic linker), gives each thread its
  *         cache at its first slow path, takes it back when the thread ends,
- *         keeps locks usable across fork.
+ *         keeps locks usable across fork; learns that main begins.
  * HOW     thread_cache points to the empty cache until the thread has one;
  *         see [cache.2]. A thread that allocates after its cache was taken
  *         back (late TLS destructors) or for which there is no memory uses
  *         the shared cache under a lock.
+ *         The shared libraries stand before libc where symbols are looked up,
+ *         if they are there when the program starts, so libc's entry is
+ *         called by way of ours, which gives it a main that says so and calls
+ *         the program's. It costs a look-up by name. Loaded by dlopen, main
+ *         has begun. An archive's constructor is the last of its program's,
+ *         but for those of libraries behind it on the command line.
  * LOCKS   RANK_SHARED for the shared cache.
  */
 #ifndef ALM_API_PROCESS_H

@@ -2,6 +2,7 @@
 #include "cycle.h"
 
 #include "base/diag.h"
+#include "finalizer.h"
 #include "local.h"
 #include "mark.h"
 #include "mem/memstat.h"
@@ -116,35 +117,26 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
 #define CYCLE_FRAME_TOP                                                        \
   ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
 
-static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
-    struct alm_mutator *mutator) {
-  struct alm_heap *h = mutator->heap;
-  struct roots_seen seen = {0, 0, {0, NULL, 0, 0, 0}};
-  struct trace t;
+/* The world is stopped, and t knows when that began. */
+static enum cycle_result cycle_run_stopped(struct alm_heap *h, struct trace *t,
+                                           struct roots_seen *seen) {
   uint64_t live, objects;
-  trace_reach(&t, TRACE_BEGIN, h);
-  if (!world_claim(mutator)) {
-    return CYCLE_OTHER;
-  }
-  bool can_mark = mark_prepare(h);
-  world_stop(mutator);
-  if (!can_mark) {
-    world_start(mutator);
+  if (h->team == NULL) {
     return CYCLE_NOMEM;
   }
   cycle_flush_stopped(h);
   sweep_finish(h);
-  t.start_bytes = cycle_heap_bytes(h);
-  t.goal_bytes = atomic_load_relaxed(&h->goal);
-  trace_reach(&t, TRACE_STOPPED, h);
+  t->start_bytes = cycle_heap_bytes(h);
+  t->goal_bytes = atomic_load_relaxed(&h->goal);
+  trace_reach(t, TRACE_STOPPED, h);
   struct marker *m = mark_begin(h);
-  cycle_mark_roots(h, m, &seen);
+  cycle_mark_roots(h, m, seen);
   mark_drain(h);
-  trace_reach(&t, TRACE_MARKED, h);
-  t.stack_bytes = seen.stack_bytes;
-  t.root_bytes = seen.root_bytes;
+  trace_reach(t, TRACE_MARKED, h);
+  t->stack_bytes = seen->stack_bytes;
+  t->root_bytes = seen->root_bytes;
   if (h->options.check >= 2) {
-    cycle_check_marks(h, &seen);
+    cycle_check_marks(h, seen);
   }
   special_process(h, m, mark_drain);
   mark_end(h, &live, &objects);
@@ -152,15 +144,54 @@ static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
   if (h->options.check >= 1) {
     CHECK(heap_check_stopped(h) && special_check(h->specials));
   }
-  t.end_bytes = cycle_heap_bytes(h);
-  trace_reach(&t, TRACE_END, h);
-  cycle_account(h, live, objects, &t);
-  trace_print(&t, h);
-  world_start(mutator);
-  if (seen.bad.kind != 0) {
-    misuse_report("collection", &seen.bad);
-  }
+  t->end_bytes = cycle_heap_bytes(h);
+  trace_reach(t, TRACE_END, h);
+  cycle_account(h, live, objects, t);
+  trace_print(t, h);
+  atomic_store_relaxed(&h->collected_ns, os_coarse_ns());
   return CYCLE_DONE;
+}
+
+static const struct roots_seen nothing_seen;
+
+/* The world runs again: what may call the program or start threads. */
+static void cycle_after(struct alm_heap *h, const struct roots_seen *seen) {
+  finalizer_poke(h);
+  if (seen->bad.kind != 0) {
+    misuse_report("collection", &seen->bad);
+  }
+}
+
+static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
+    struct alm_mutator *mutator) {
+  struct alm_heap *h = mutator->heap;
+  struct roots_seen seen = nothing_seen;
+  struct trace t;
+  trace_reach(&t, TRACE_BEGIN, h);
+  if (!world_claim(mutator)) {
+    return CYCLE_OTHER;
+  }
+  (void)mark_prepare(h);
+  world_stop(mutator);
+  enum cycle_result result = cycle_run_stopped(h, &t, &seen);
+  world_start(mutator);
+  cycle_after(h, &seen);
+  return result;
+}
+
+enum cycle_result cycle_collect_as_guest(struct alm_heap *h) {
+  struct roots_seen seen = nothing_seen;
+  struct trace t;
+  trace_reach(&t, TRACE_BEGIN, h);
+  if (!world_guest_claim(h)) {
+    return CYCLE_OTHER;
+  }
+  (void)mark_prepare(h);
+  world_guest_stop(h);
+  enum cycle_result result = cycle_run_stopped(h, &t, &seen);
+  world_guest_start(h);
+  cycle_after(h, &seen);
+  return result;
 }
 
 __attribute__((noinline)) enum cycle_result cycle_collect(
@@ -187,14 +218,21 @@ bool cycle_check(struct alm_mutator *m) {
 
 struct alm_heap *cycle_open(const struct alm_heap_options *o) {
   struct alm_heap *h = heap_create(o);
-  if (h != NULL && (h->specials = special_create()) == NULL) {
-    heap_destroy(h);
+  if (h == NULL) {
+    return NULL;
+  }
+  h->specials = special_create();
+  if (h->specials == NULL || (o->finalizer_thread && !finalizer_create(h))) {
+    cycle_close(h);
     return NULL;
   }
   return h;
 }
 
 void cycle_close(struct alm_heap *h) {
+  heap_unlist(h);
+  world_guests_wait(h);
+  finalizer_destroy(h); /* only guests and mutators poke it */
   mark_team_end(h);
   roots_drop(h);
   special_destroy(h->specials);

@@ -12,6 +12,7 @@
 #define ALM_GC_CYCLE_H
 
 #include "heap.h"
+#include "os/os.h"
 
 enum cycle_result {
   CYCLE_DONE,
@@ -28,6 +29,18 @@ ALM_INLINE bool cycle_is_due(const struct alm_heap *h) {
              atomic_load_relaxed(&h->stats.live_bytes) >=
          atomic_load_relaxed(&h->goal);
 }
+
+/* Was nothing collected for the heap's period, though something was allocated?
+ * Some loads and the coarse clock. */
+ALM_INLINE bool cycle_is_overdue(const struct alm_heap *h) {
+  uint64_t last = atomic_load_relaxed(&h->collected_ns), now;
+  return h->period_ns != 0 && atomic_load_relaxed(&h->allocated) != 0 &&
+         (now = os_coarse_ns()) > last && now - last >= h->period_ns;
+}
+
+/* A whole collection by a guest, if no mutator runs; otherwise they are asked
+ * to come to alm_safepoint, where they look whether it is overdue. */
+ALM_INTERNAL enum cycle_result cycle_collect_as_guest(struct alm_heap *h);
 
 /* Stop the heap and check everything. */
 ALM_INTERNAL bool cycle_check(struct alm_mutator *m);

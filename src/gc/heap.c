@@ -66,7 +66,7 @@ static void heap_init_layouts(struct alm_heap *h) {
   h->nlayouts = LAYOUT_TYPES;
 }
 
-enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 75 };
+enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 75, PERIOD_MS = 120000 };
 
 static const size_t heap_layouts_bytes = LAYOUT_COUNT * sizeof(struct layout);
 
@@ -93,6 +93,9 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   h->stop_signal = o->contract == ALM_UNCOOPERATIVE ? o->stop_signal : 0;
   h->goal = h->options.first_bytes;
   h->displacements[0] = 1; /* the first byte */
+  unsigned ms = o->period_ms ? o->period_ms : PERIOD_MS;
+  h->period_ns = ms == ALM_NEVER ? 0 : (uint64_t)ms * 1000000;
+  h->collected_ns = os_coarse_ns();
   list_init(&h->mutators);
   list_init(&h->large);
   h->large_sweep = &h->large;
@@ -158,10 +161,13 @@ static void heap_drop_all(struct list_node *all) {
   }
 }
 
-void heap_destroy(struct alm_heap *h) {
+void heap_unlist(struct alm_heap *h) {
   lock_acquire(&heaps.lock);
   list_remove(&h->heaps);
   lock_release(&heaps.lock);
+}
+
+void heap_destroy(struct alm_heap *h) {
   lock_acquire(&h->lock);
   heap_publish_locked(h);
   lock_release(&h->lock);
@@ -332,6 +338,9 @@ void heap_forget_span_locked(struct alm_heap *h, struct collected *c) {
   }
   list_remove(&c->all);
   h->span_bytes -= c->span.npages << PAGE_SHIFT;
+  if (c->sweepgen != h->sweepgen) {
+    heap_count_swept_locked(h, c->span.npages);
+  }
 }
 
 void heap_return_span(struct collected *c) {
@@ -362,8 +371,12 @@ static void heap_check_span(struct alm_heap *h, struct collected *c,
   }
 }
 
+static void heap_count_unswept(struct collected *c, void *npages) {
+  *(uint64_t *)npages += c->sweepgen != c->heap->sweepgen ? c->span.npages : 0;
+}
+
 bool heap_check_stopped(struct alm_heap *h) {
-  uint64_t bytes = 0;
+  uint64_t bytes = 0, unswept = 0;
   for (unsigned i = 0; i < h->nlayouts; i++) {
     struct layout *l = &h->layouts[i];
     for (struct list_node *n = l->all.next; n != &l->all; n = n->next) {
@@ -386,11 +399,22 @@ bool heap_check_stopped(struct alm_heap *h) {
     CHECK(h->stop_signal != 0 || /* [heap.4] */
           LIST_ELEMENT(n, struct alm_mutator, link)->tiny_end == 0);
   }
+  heap_visit_spans(h, heap_count_unswept, &unswept);
+  CHECK_EQ(unswept, h->unswept_pages); /* [sweep.2] */
   return true;
 }
 
 struct list_node *heap_list(void) {
   return &heaps.all;
+}
+
+struct list_node *heap_list_acquire(void) {
+  lock_acquire(&heaps.lock);
+  return &heaps.all;
+}
+
+void heap_list_release(void) {
+  lock_release(&heaps.lock);
 }
 
 void heap_fork_prepare(void) {

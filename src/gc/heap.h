@@ -146,6 +146,7 @@ STATIC_CHECK(offsetof(struct alm_mutator, head) == 0);
 
 struct special_table;
 struct marker;
+struct finalizer;
 
 struct alm_heap {
   struct lock lock;
@@ -160,23 +161,34 @@ struct alm_heap {
   uint32_t stop_wanted;          /* futex; 1 while the world stops; lock      */
   uint32_t nbusy;                /* threads amid making or sweeping a span: a
                                   fork waits. Added to under the lock       */
-  uint32_t nrunning;             /* futex; mutators not stopped; lock         */
+  uint32_t nrunning;             /* futex; mutators not stopped, and guests;
+                                  lock                                      */
+  uint32_t nguests;              /* futex; threads in it that are no mutators,
+                                  see world.h; lock                         */
   bool is_collecting;            /* under the lock                            */
   struct alm_heap_options options;
-  int stop_signal;             /* 0: cooperative                            */
-  uint64_t limit_bytes;        /* 0: none                                   */
-  uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
-  uint64_t deleted;            /* by alm_delete, and subtracted from there  */
-  uint64_t published;          /* of both, in the process's account; lock   */
-  uint64_t number;             /* 1: the first heap the process made ...    */
-  uint64_t goal;               /* see pacer.h; any, relaxed                 */
-  uint64_t span_bytes;         /* under the lock                            */
+  int stop_signal;        /* 0: cooperative                            */
+  uint64_t limit_bytes;   /* 0: none                                   */
+  uint64_t allocated;     /* bytes since the last cycle; any, relaxed  */
+  uint64_t deleted;       /* by alm_delete, and subtracted from there  */
+  uint64_t published;     /* of both, in the process's account; lock   */
+  uint64_t number;        /* 1: the first heap the process made ...    */
+  uint64_t goal;          /* see pacer.h; any, relaxed                 */
+  uint64_t period_ns;     /* 0: never                                  */
+  uint64_t collected_ns;  /* end of the last cycle, by the coarse clock; any,
+                             relaxed                                         */
+  uint64_t span_bytes;    /* under the lock                            */
+  uint64_t sweep_pages;   /* that the last cycle left to sweep; changed
+                                   with the world stopped                    */
+  uint64_t unswept_pages; /* of them, in nobody's hands yet; changed under
+                                   the lock, read by any, relaxed            */
   struct alm_heap_stats stats; /* under the lock                            */
   struct list_node roots;      /* struct root; under the lock               */
   struct list_node stacks;     /* of coroutines; under the lock             */
   struct list_node handle_blocks;  /* under the lock                         */
   struct alm_handle *free_handles; /* under the lock                        */
   struct special_table *specials;  /* under the lock                         */
+  struct finalizer *finalizer;     /* see finalizer.h; NULL: none          */
   struct mark_team *team; /* see mark.h; of whoever collects                */
   /* Bit i: a pointer to byte i keeps an object of a base_pointers_only heap.
    * Only added to, by any thread, relaxed: who stores such a pointer has to
@@ -254,7 +266,9 @@ ALM_INLINE bool heap_is_displacement(const struct alm_heap *h,
 
 /* See alm_heap_create; without the options' checks. NULL: no memory. */
 ALM_INTERNAL struct alm_heap *heap_create(const struct alm_heap_options *o);
-/* No mutator is attached. */
+/* It is no longer in the list of heaps: nobody else will find it. */
+ALM_INTERNAL void heap_unlist(struct alm_heap *h);
+/* No mutator is attached, no guest is there, and it is in no list. */
 ALM_INTERNAL void heap_destroy(struct alm_heap *h);
 /* See alm_type_create; the info is valid. NULL: no memory, or too many. */
 ALM_INTERNAL struct alm_type *heap_add_type(struct alm_heap *h,
@@ -282,6 +296,11 @@ ALM_INTERNAL struct collected *heap_take_large(struct alm_heap *h,
                                                enum alm_kind kind,
                                                const struct alm_type *type,
                                                size_t bytes);
+/* So many pages less are to be swept. The lock is held, or the world is
+ * stopped. */
+ALM_INLINE void heap_count_swept_locked(struct alm_heap *h, size_t npages) {
+  atomic_store_relaxed(&h->unswept_pages, h->unswept_pages - npages);
+}
 /* The span is in nobody's list `partial`; takes it out of `all`. The lock is
  * held. */
 ALM_INTERNAL void heap_forget_span_locked(struct alm_heap *h,
@@ -310,7 +329,10 @@ ALM_INTERNAL bool heap_check_stopped(struct alm_heap *h);
 /* Every heap there is, for fork: all locks, taken and given back. */
 ALM_INTERNAL void heap_fork_prepare(void);
 ALM_INTERNAL void heap_fork_release(bool in_child);
-/* The list of heaps; between prepare and release only. */
+/* The list of heaps, locked: none is destroyed meanwhile. */
+ALM_INTERNAL struct list_node *heap_list_acquire(void);
+ALM_INTERNAL void heap_list_release(void);
+/* The same while it is locked, or between prepare and release. */
 ALM_INTERNAL struct list_node *heap_list(void);
 
 #endif

@@ -50,6 +50,8 @@ static void local_start_run(struct alm_mutator *m, unsigned index) {
 bool local_refill(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
   m->layouts_used = (uint32_t)max_size(m->layouts_used, index + 1);
+  sweep_pay(m->heap,
+            max_size(GC_RUN_BYTES_MAX, m->heap->layouts[index].slot_bytes));
   while (l->span == NULL || (l->claimed == 0 && !local_claim(l))) {
     if (l->span != NULL) {
       sweep_return_span(l->span);
@@ -69,6 +71,7 @@ bool local_refill(struct alm_mutator *m, unsigned index) {
 void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
                       const struct alm_type *type, size_t bytes) {
   (void)sweep_some(m->heap, SWEEP_BEFORE_GROWTH);
+  sweep_pay(m->heap, bytes);
   struct collected *c = heap_take_large(m->heap, kind, type, bytes);
   if (c == NULL) {
     return NULL;

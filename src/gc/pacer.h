@@ -1,7 +1,8 @@
-/* gc/pacer.h -- when to collect: arithmetic only.
+/* gc/pacer.h -- when to collect, and how fast to sweep: arithmetic only.
  *
  * WHAT    The goal: at how many bytes (live and allocated since) the next
- *         collection begins. No clock, no threads, no globals.
+ *         collection begins; and how much is to be swept by then. No clock,
+ *         no threads, no globals.
  * HOW     What a collection costs grows with what it has to look at, so the
  *         goal allows a percentage of that to be allocated. A heap that was
  *         larger has the pages already: it uses them up again instead, within
@@ -26,5 +27,11 @@ struct pacer_facts {
 };
 
 ALM_INTERNAL uint64_t pacer_goal(const struct pacer_facts *f);
+
+/* How many of the `pages` that the last collection left to sweep should be
+ * swept when `allocated` of the `distance` bytes to the next one are used up:
+ * in proportion, and all of them an eighth of the way before. */
+ALM_INTERNAL uint64_t pacer_sweep_due(uint64_t pages, uint64_t distance,
+                                      uint64_t allocated);
 
 #endif

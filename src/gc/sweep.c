@@ -1,6 +1,8 @@
 /* gc/sweep.c -- see sweep.h. */
 #include "sweep.h"
 
+#include "pacer.h"
+
 #include <string.h>
 
 /* What a slot is filled with when it is freed, in debug builds. */
@@ -77,6 +79,7 @@ static struct collected *sweep_next_locked(struct layout *l, uint32_t gen) {
     if (c->sweepgen != gen) {
       c->span.is_owned = true;
       (void)atomic_add_relaxed(&c->heap->nbusy, 1);
+      heap_count_swept_locked(c->heap, c->span.npages);
       return c;
     }
   }
@@ -140,36 +143,58 @@ static struct collected *sweep_next_anywhere(struct alm_heap *h) {
   return c;
 }
 
-/* All large objects: each costs one bit. */
+/* A large object costs one bit. False: there is none to sweep. */
 static bool sweep_large(struct alm_heap *h) {
-  bool any = false;
-  for (;;) {
-    lock_acquire(&h->lock);
-    struct collected *c = NULL;
-    bool is_dead = false;
-    if (h->large_sweep != &h->large) {
-      c = LIST_ELEMENT(h->large_sweep, struct collected, all);
-      h->large_sweep = h->large_sweep->next;
-      is_dead = !marks_test(c->span.base);
-      marks_clear(c->span.base);
-      c->sweepgen = h->sweepgen;
-      if (is_dead) {
-        heap_forget_span_locked(h, c);
-      }
-    }
-    lock_release(&h->lock);
-    if (c == NULL) {
-      return any;
-    }
-    any = true;
+  struct collected *c = NULL;
+  bool is_dead = false;
+  lock_acquire(&h->lock);
+  if (h->large_sweep != &h->large) {
+    c = LIST_ELEMENT(h->large_sweep, struct collected, all);
+    h->large_sweep = h->large_sweep->next;
+    is_dead = !marks_test(c->span.base);
+    marks_clear(c->span.base);
+    heap_count_swept_locked(h, c->span.npages);
+    c->sweepgen = h->sweepgen;
     if (is_dead) {
-      heap_return_span(c);
+      heap_forget_span_locked(h, c);
+    }
+  }
+  lock_release(&h->lock);
+  if (is_dead) {
+    heap_return_span(c);
+  }
+  return c != NULL;
+}
+
+bool sweep_one(struct alm_heap *h) {
+  struct collected *c = sweep_next_anywhere(h);
+  if (c == NULL) {
+    return sweep_large(h);
+  }
+  sweep_span(c, h->sweepgen);
+  sweep_return_span(c);
+  return true;
+}
+
+void sweep_pay(struct alm_heap *h, uint64_t bytes) {
+  uint64_t unswept;
+  while ((unswept = atomic_load_relaxed(&h->unswept_pages)) > 0) {
+    uint64_t live = atomic_load_relaxed(&h->stats.live_bytes);
+    uint64_t goal = atomic_load_relaxed(&h->goal);
+    uint64_t due =
+        pacer_sweep_due(h->sweep_pages, goal > live ? goal - live : 0,
+                        atomic_load_relaxed(&h->allocated) + bytes);
+    if (h->sweep_pages - unswept >= due || !sweep_one(h)) {
+      return;
     }
   }
 }
 
 bool sweep_some(struct alm_heap *h, unsigned most) {
-  bool any = sweep_large(h);
+  bool any = false;
+  while (sweep_large(h)) {
+    any = true;
+  }
   for (unsigned i = 0; i < most; i++) {
     struct collected *c = sweep_next_anywhere(h);
     if (c == NULL) {
@@ -195,6 +220,8 @@ void sweep_begin_stopped(struct alm_heap *h) {
   h->large_sweep = h->large.next;
   h->sweep_layout = 0;
   h->sweepgen++;
+  h->sweep_pages = h->span_bytes >> PAGE_SHIFT;
+  atomic_store_relaxed(&h->unswept_pages, h->sweep_pages);
 }
 
 static void sweep_disown_span_locked(struct alm_heap *h, struct collected *c) {

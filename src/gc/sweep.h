@@ -5,11 +5,17 @@
  * HOW     After marking nothing is swept. A mutator that needs a span sweeps
  *         those of its layout one after the other until one has free slots;
  *         before the heap takes new pages, others are swept too, in the hope
- *         of an empty one; a cycle begins by sweeping what is left. Spans
- *         that are empty go back to the page heap at once.
+ *         of an empty one. Whoever allocates also sweeps in proportion, so
+ *         that all is swept before the next cycle is due (pacer.h), and the
+ *         library's thread sweeps meanwhile (idle.h); a cycle that comes
+ *         earlier begins by sweeping what is left. Spans that are empty go
+ *         back to the page heap at once.
  * INVARIANTS
  *   [sweep.1] A span is swept once per cycle: its sweeper takes it from the
  *             layout's cursor under the lock.
+ *   [sweep.2] heap->unswept_pages counts the pages of spans whose sweepgen is
+ *             the last one, less those in a sweeper's hands.
+ *                                              checked: heap_check_stopped
  * LOCKS   RANK_HEAP inside. The bits are worked on without it.
  * COST    A few words of bitmap per span, and a step per slot; objects are
  *         not touched (but for the fill in debug builds).
@@ -33,6 +39,10 @@ ALM_INTERNAL void sweep_return_span(struct collected *c);
 /* Sweep up to `most` spans of any layout and all large objects when there are
  * some to sweep. False: everything was swept already. */
 ALM_INTERNAL bool sweep_some(struct alm_heap *h, unsigned most);
+/* Sweep one span or large object, if there is one to sweep. */
+ALM_INTERNAL bool sweep_one(struct alm_heap *h);
+/* `bytes` are about to be allocated: sweep what is due then. */
+ALM_INTERNAL void sweep_pay(struct alm_heap *h, uint64_t bytes);
 /* Sweep everything. */
 ALM_INTERNAL void sweep_finish(struct alm_heap *h);
 

@@ -51,9 +51,16 @@ static bool world_must_let_fork(void) {
          !world_is_forking;
 }
 
-/* Any address that no other thread has at the same time. */
-static const void *world_thread(void) {
+const void *world_thread(void) {
   return &world_mutators;
+}
+
+struct alm_mutator *world_mutator(const struct alm_heap *h) {
+  struct alm_mutator *m = world_mutators;
+  while (m != NULL && m->heap != h) {
+    m = m->next_of_thread;
+  }
+  return m;
 }
 
 static void world_thread_end(void *unused) {
@@ -225,10 +232,8 @@ static void world_insert(struct alm_heap *h, struct alm_mutator *m) {
 enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   struct alm_stack own;
   memset(&own, 0, sizeof own);
-  for (struct alm_mutator *m = world_mutators; m; m = m->next_of_thread) {
-    if (m->heap == h) {
-      return ALM_EBUSY;
-    }
+  if (world_mutator(h) != NULL) {
+    return ALM_EBUSY;
   }
   struct alm_mutator *m = stack_find(&own) ? world_take_record() : NULL;
   if (m == NULL) {
@@ -296,12 +301,17 @@ void world_detach(struct alm_mutator *m) {
   lock_section_end();
 }
 
-static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
-  atomic_store_relaxed(&h->stop_wanted, wanted);
+/* To alm_safepoint, or no longer. */
+static void world_call_mutators_locked(struct alm_heap *h, uint32_t wanted) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
     atomic_store_relaxed(&m->head.stop_wanted, wanted);
   }
+}
+
+static void world_want_stop_locked(struct alm_heap *h, uint32_t wanted) {
+  atomic_store_relaxed(&h->stop_wanted, wanted);
+  world_call_mutators_locked(h, wanted);
 }
 
 bool world_claim(struct alm_mutator *m) {
@@ -335,13 +345,9 @@ static void world_signal_locked(struct alm_heap *h) {
   }
 }
 
-void world_stop(struct alm_mutator *m) {
-  struct alm_heap *h = m->heap;
+/* The lock is given up while this waits. */
+static void world_await_stopped_locked(struct alm_heap *h) {
   uint64_t patience_ns = 0, again_ns = 0;
-  lock_acquire(&h->lock);
-  world_want_stop_locked(h, 1);
-  m->state = MUTATOR_RESTING;
-  world_rest_locked(h);
   while (h->nrunning != 0) {
     uint32_t n = h->nrunning;
     if (h->stop_signal != 0 && os_now_ns() >= again_ns) {
@@ -354,6 +360,15 @@ void world_stop(struct alm_mutator *m) {
     os_futex_wait(&h->nrunning, n, patience_ns);
     lock_acquire(&h->lock);
   }
+}
+
+void world_stop(struct alm_mutator *m) {
+  struct alm_heap *h = m->heap;
+  lock_acquire(&h->lock);
+  world_want_stop_locked(h, 1);
+  m->state = MUTATOR_RESTING;
+  world_rest_locked(h);
+  world_await_stopped_locked(h);
   lock_release(&h->lock);
 }
 
@@ -436,6 +451,88 @@ void world_blocked_end(struct alm_mutator *m) {
   lock_section_end();
 }
 
+/* Not inlined: the stacks are saved in its frame. */
+__attribute__((noinline)) void world_join(pthread_t thread) {
+  lock_section_begin();
+  world_others_rest(NULL, false);
+  pthread_join(thread, NULL);
+  world_resume(false);
+  lock_section_end();
+}
+
+/* ---- guests ---------------------------------------------------------------- */
+
+bool world_guest_begin(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  bool ok = h->stop_wanted == 0 && !world_must_let_fork();
+  if (ok) {
+    atomic_store_relaxed(&h->nrunning, h->nrunning + 1);
+    atomic_store_relaxed(&h->nguests, h->nguests + 1);
+  }
+  lock_release(&h->lock);
+  return ok;
+}
+
+void world_guest_end(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  world_rest_locked(h);
+  atomic_store_relaxed(&h->nguests, h->nguests - 1);
+  if (h->nguests == 0) {
+    os_futex_wake(&h->nguests, UINT32_MAX >> 1);
+  }
+  lock_release(&h->lock); /* the heap may be gone from here on */
+}
+
+static void world_guest_stop_locked(struct alm_heap *h) {
+  world_want_stop_locked(h, 1);
+  world_rest_locked(h);
+}
+
+bool world_guest_claim(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  bool is_others = h->is_collecting || h->stop_wanted != 0;
+  bool ok = !is_others && (h->nrunning == 1 || h->stop_signal != 0);
+  if (ok) {
+    h->is_collecting = true;
+    if (h->stop_signal == 0) { /* nobody who begins to run can be waited for */
+      world_guest_stop_locked(h);
+    }
+  } else if (!is_others) {
+    world_call_mutators_locked(h, 1);
+  }
+  lock_release(&h->lock);
+  return ok;
+}
+
+void world_guest_stop(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  if (h->stop_signal != 0) {
+    world_guest_stop_locked(h);
+    world_await_stopped_locked(h);
+  }
+  lock_release(&h->lock);
+}
+
+void world_guest_start(struct alm_heap *h) {
+  lock_acquire(&h->lock);
+  h->is_collecting = false;
+  world_want_stop_locked(h, 0);
+  atomic_store_relaxed(&h->nrunning, h->nrunning + 1);
+  lock_release(&h->lock);
+  os_futex_wake(&h->stop_wanted, UINT32_MAX >> 1);
+}
+
+void world_guests_wait(struct alm_heap *h) {
+  uint32_t n;
+  lock_acquire(&h->lock);
+  while ((n = h->nguests) != 0) {
+    lock_release(&h->lock);
+    os_futex_wait(&h->nguests, n, 0);
+    lock_acquire(&h->lock);
+  }
+  lock_release(&h->lock);
+}
+
 /* ---- fork ------------------------------------------------------------------ */
 
 #define FOR_EACH_HEAP(h)                                                       \
@@ -445,10 +542,7 @@ void world_blocked_end(struct alm_mutator *m) {
        feh = feh->next)
 
 static struct alm_mutator *world_own(const struct alm_heap *h) {
-  struct alm_mutator *own = world_mutators;
-  while (own != NULL && own->heap != h) {
-    own = own->next_of_thread;
-  }
+  struct alm_mutator *own = world_mutator(h);
   return own != NULL && own->state == MUTATOR_RUNNING ? own : NULL;
 }
 
@@ -503,6 +597,7 @@ void world_fork_prepare(void) {
  * and what they were sweeping is swept again. */
 static void world_forget_others(struct alm_heap *h) {
   h->nrunning = 0;
+  h->nguests = 0;
   h->stats.mutators = 0;
   sweep_disown_locked(h);
   for (struct list_node *n = h->mutators.next; n != &h->mutators;) {

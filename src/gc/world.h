@@ -26,10 +26,20 @@
  *         two collectors wait for each other's threads. One that sleeps in a
  *         signal handler rests in its uncooperative heaps only: a cooperative
  *         one's collector waits until that sleep is over.
+ *         A *guest* is a thread of the library's that works on a heap without
+ *         being one of its mutators. It counts in nrunning like one, so while
+ *         it is there the world does not come to a stop, and while the world
+ *         stops none comes in: guests never meet a cycle. In return a guest
+ *         works in pieces of some microseconds and leaves when the world wants
+ *         to stop. It has no stack to be scanned, and holds no object. A fork
+ *         does not wait for guests, only for what they count in nbusy; in the
+ *         child there are none. A heap that is destroyed leaves the list of
+ *         heaps, where guests find it, and waits until the last has gone.
  * INVARIANTS
  *   [world.1] While the world is stopped no mutator of the heap runs but the
  *             collector's, and each one's state is saved.
  *   [world.2] Only its own thread changes a mutator's state.
+ *   [world.3] nguests of those that nrunning counts are guests.
  * LOCKS   RANK_HEAP guards states and counts; stop_wanted and nrunning are
  *         futex words, written under it.
  * ORDER   The lock orders everything: a stopped thread's last writes are
@@ -41,6 +51,8 @@
 
 #include "heap.h"
 
+#include <pthread.h>
+
 /* Handle the heap's signal. False: it is not to be had. */
 ALM_INTERNAL bool world_use_signal(int signal);
 
@@ -48,6 +60,13 @@ ALM_INTERNAL bool world_use_signal(int signal);
 ALM_INTERNAL enum alm_err world_attach(struct alm_heap *h,
                                        struct alm_mutator **out);
 ALM_INTERNAL void world_detach(struct alm_mutator *m);
+
+/* Any address that no other thread has at the same time. */
+ALM_INTERNAL const void *world_thread(void);
+/* The calling thread's mutator of the heap, or NULL. */
+ALM_INTERNAL struct alm_mutator *world_mutator(const struct alm_heap *h);
+/* pthread_join, while which no collection waits for the calling thread. */
+ALM_INTERNAL void world_join(pthread_t thread);
 
 /* True if m is attached by the calling thread; else it was reported under
  * `call`, or the thread is inside a callback. */
@@ -86,6 +105,22 @@ ALM_INTERNAL void world_blocked_end(struct alm_mutator *m);
 
 /* Should the thread come to world_safepoint? Two loads. */
 ALM_INTERNAL bool world_is_wanted(const struct alm_mutator *m);
+/* Come in and leave. False: the world is stopped, or about to be. While the list
+ * of heaps is locked, or otherwise sure that the heap is not destroyed. */
+ALM_INTERNAL bool world_guest_begin(struct alm_heap *h);
+ALM_INTERNAL void world_guest_end(struct alm_heap *h);
+/* Guests should leave. */
+ALM_INLINE bool world_wants_stop(const struct alm_heap *h) {
+  return atomic_load_relaxed(&h->stop_wanted) != 0;
+}
+/* The only guest becomes the heap's collector, if no mutator runs, or they can
+ * be stopped by a signal. False: one runs, or another thread collects; who runs
+ * will come to alm_safepoint though nobody waits. */
+ALM_INTERNAL bool world_guest_claim(struct alm_heap *h);
+ALM_INTERNAL void world_guest_stop(struct alm_heap *h);
+ALM_INTERNAL void world_guest_start(struct alm_heap *h);
+/* The heap is not in the list any more: wait for the last guest. */
+ALM_INTERNAL void world_guests_wait(struct alm_heap *h);
 
 /* Around fork: no collection is under way; in the child only the calling
  * thread's mutators are left. */

@@ -97,7 +97,9 @@ ALM_INTERNAL size_t os_file_read(const char *path, char *text, size_t size);
 
 /* ---- time, processors, processes --------------------------------------- */
 
-ALM_INTERNAL uint64_t os_now_ns(void);  /* monotonic */
+ALM_INTERNAL uint64_t os_now_ns(void); /* monotonic */
+/* The same, behind by some ms at most; never a system call nor slow. */
+ALM_INTERNAL uint64_t os_coarse_ns(void);
 ALM_INTERNAL uint64_t os_wall_ns(void); /* CLOCK_REALTIME */
 ALM_INTERNAL uint64_t os_cpu_ns(void);  /* CPU time of the calling thread */
 /* The process, or the forked child, begins now. One thread. */

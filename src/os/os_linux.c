@@ -230,6 +230,10 @@ uint64_t os_now_ns(void) {
   return linux_clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t os_coarse_ns(void) {
+  return linux_clock_ns(CLOCK_MONOTONIC_COARSE);
+}
+
 uint64_t os_wall_ns(void) {
   return linux_clock_ns(CLOCK_REALTIME);
 }

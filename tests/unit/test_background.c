@@ -121,7 +121,7 @@ static void be_short(void *arg) {
   (void)arg;
   alm_free(alm_malloc(1));
   uint64_t begin = now_ns();
-  spike(64 * MIB);
+  spike(24 * MIB);
   bool runs = thread_runs();
   REQUIRE(!runs || now_ns() - begin > 90000000);
 }
@@ -129,6 +129,18 @@ static void be_short(void *arg) {
 static void short_processes_have_no_thread(void **state) {
   (void)state;
   child_must_pass(be_short, NULL, NULL);
+}
+
+static void free_much_at_once(void *arg) {
+  (void)arg;
+  spike(64 * MIB);
+  REQUIRE(thread_starts());
+  REQUIRE(comes_true_within(little_is_mapped, 8000));
+}
+
+static void much_is_returned_however_young_the_process(void **state) {
+  (void)state;
+  child_must_pass(free_much_at_once, NULL, "decay_ms=200");
 }
 
 static void stay_off(void *arg) {
@@ -237,6 +249,7 @@ int main(void) {
       cmocka_unit_test(a_spike_is_returned_while_nobody_allocates),
       cmocka_unit_test(small_processes_have_no_thread),
       cmocka_unit_test(short_processes_have_no_thread),
+      cmocka_unit_test(much_is_returned_however_young_the_process),
       cmocka_unit_test(switched_off_it_never_starts_until_switched_on),
       cmocka_unit_test(switched_off_and_on_it_works_again),
       cmocka_unit_test(a_forked_child_starts_its_own),
