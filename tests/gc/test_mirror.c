@@ -260,6 +260,19 @@ static int free_index(struct worker *w) {
   return NONE;
 }
 
+/* The old one has to be seen between the two steps: a signal may stop the
+ * thread there. */
+__attribute__((noinline)) static void replace_by_new(struct worker *w, int at,
+                                                     int handle, int to) {
+  void *volatile seen = to != NONE ? address(&w->nodes[to]) : NULL;
+  make_node(w, at, handle);
+  if (to != NONE && rng_below(&w->rng, 8) != 0) {
+    set_edge(w, at, to);
+  }
+  seen = NULL;
+  (void)seen;
+}
+
 static void one_operation(struct worker *w) {
   int handle = (int)rng_below(&w->rng, HANDLES), at, to;
   switch (rng_below(&w->rng, 16)) {
@@ -270,10 +283,7 @@ static void one_operation(struct worker *w) {
       return;
     }
     to = w->held[handle]; /* often what was there stays reachable */
-    make_node(w, at, handle);
-    if (to != NONE && rng_below(&w->rng, 8) != 0) {
-      set_edge(w, at, to);
-    }
+    replace_by_new(w, at, handle, to);
     break;
   case 5:
     alm_handle_set(w->handles[handle], NULL);
@@ -312,9 +322,11 @@ static void *work(void *arg) {
   for (size_t i = 0; i < w->operations; i++) {
     one_operation(w);
   }
+  scrub(); /* also where one_operation's frame was */
   collect_and_compare(w);
   drop_all(w);
   w->stragglers = 0;
+  scrub();
   collect_and_compare(w);
   REQUIRE(w->dead > w->operations / 20);
   REQUIRE(w->stragglers < NODES / 4 || UNDER_ASAN);
