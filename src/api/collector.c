@@ -82,14 +82,15 @@ enum alm_err alm_type_create(struct alm_heap *heap,
 
 /* ---- allocation -------------------------------------------------------------- */
 
-static void collector_before_refill(struct alm_mutator *m) {
+static void collector_before_refill(struct alm_mutator *m, size_t bytes) {
   struct alm_heap *h = m->heap;
   uint64_t every = h->options.collect_every;
   m->refills++;
   if (atomic_load_relaxed(&m->head.stop_wanted) != 0) {
     world_safepoint(m);
   }
-  if (cycle_is_due(h) || (every != 0 && m->refills % every == 0)) {
+  if (cycle_is_due(h, bytes) || (every != 0 && m->refills % every == 0)) {
+    atomic_store_relaxed(&h->awaited, bytes);
     (void)cycle_collect(m);
   }
 }
@@ -109,8 +110,8 @@ static bool collector_find_room(struct alm_mutator *m, unsigned nth,
 }
 
 ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index) {
-  collector_before_refill(m);
   size_t bytes = m->heap->layouts[index].slot_bytes;
+  collector_before_refill(m, 0);
   for (unsigned nth = 0; !local_refill(m, index); nth++) {
     if (!collector_find_room(m, nth, bytes)) {
       return false;
@@ -142,7 +143,7 @@ static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
   if (bytes > PTRDIFF_MAX || !world_owns(m, call)) {
     return NULL;
   }
-  collector_before_refill(m);
+  collector_before_refill(m, bytes);
   void *p;
   for (unsigned nth = 0; (p = local_new_large(m, kind, type, bytes)) == NULL;
        nth++) {

@@ -79,10 +79,11 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
                           uint64_t begin_ns) {
   struct alm_heap_stats *s = &h->stats;
   uint64_t before = s->live_bytes + atomic_load_relaxed(&h->allocated);
+  uint64_t awaited = atomic_exchange_relaxed(&h->awaited, 0);
   struct pacer_facts facts = {
-      .live = live,
-      .light = mark_light_bytes(h),
-      .held = min_size(atomic_load_relaxed(&h->goal), before),
+      .live = live + awaited,
+      .light = mark_light_bytes(h) + awaited, /* nobody had to mark it */
+      .held = min_size(atomic_load_relaxed(&h->goal), before + before / 8),
       .first_bytes = h->options.first_bytes,
       .limit = h->limit_bytes,
       .percent = h->options.gc_percent};

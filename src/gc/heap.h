@@ -146,6 +146,8 @@ struct alm_heap {
   uint64_t limit_bytes;        /* 0: none                                   */
   uint64_t allocated;          /* bytes since the last cycle; any, relaxed  */
   uint64_t goal;               /* see pacer.h; any, relaxed                 */
+  uint64_t awaited;            /* bytes of the large object for whose sake it
+                                  is collected, else 0; any, relaxed        */
   uint64_t span_bytes;         /* under the lock                            */
   struct alm_heap_stats stats; /* under the lock                            */
   struct list_node roots;      /* struct root; under the lock               */
