@@ -82,6 +82,7 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
   uint64_t awaited = atomic_exchange_relaxed(&h->awaited, 0);
   struct pacer_facts facts = {
       .live = live + awaited,
+      .live_before = s->live_bytes,
       .light = mark_light_bytes(h) + awaited, /* nobody had to mark it */
       .held = min_size(atomic_load_relaxed(&h->goal), before + before / 8),
       .first_bytes = h->options.first_bytes,
