@@ -100,15 +100,16 @@ static enum cycle_result collector_collect(struct alm_mutator *m) {
   return r;
 }
 
-static void collector_before_refill(struct alm_mutator *m) {
+static void collector_before_refill(struct alm_mutator *m, size_t bytes) {
   struct alm_heap *h = m->heap;
   uint64_t every = h->options.collect_every;
   m->refills++;
   if (world_is_wanted(m)) {
     world_safepoint(m);
   }
-  if (cycle_is_due(h) || (every != 0 && m->refills % every == 0) ||
+  if (cycle_is_due(h, bytes) || (every != 0 && m->refills % every == 0) ||
       cycle_is_overdue(h)) {
+    atomic_store_relaxed(&h->awaited, bytes);
     (void)collector_collect(m);
   }
 }
@@ -138,7 +139,7 @@ ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index,
     return false;
   }
   world_enter();
-  collector_before_refill(m);
+  collector_before_refill(m, 0);
   size_t bytes = m->heap->layouts[index].slot_bytes;
   bool ok;
   for (unsigned nth = 0; !(ok = local_refill(m, index)); nth++) {
@@ -189,7 +190,7 @@ static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
     return NULL;
   }
   world_enter();
-  collector_before_refill(m);
+  collector_before_refill(m, bytes);
   void *p;
   for (unsigned nth = 0; (p = local_new_large(m, kind, type, bytes)) == NULL;
        nth++) {

@@ -87,10 +87,13 @@ static uint64_t cycle_heap_bytes(const struct alm_heap *h) {
 static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
                           const struct trace *t) {
   struct alm_heap_stats *s = &h->stats;
+  uint64_t awaited = atomic_exchange_relaxed(&h->awaited, 0);
+  uint64_t held = t->start_bytes + t->start_bytes / 8;
   struct pacer_facts facts = {
-      .live = live,
-      .light = mark_light_bytes(h),
-      .held = min_size(atomic_load_relaxed(&h->goal), t->start_bytes),
+      .live = live + awaited,
+      .live_before = s->live_bytes,
+      .light = mark_light_bytes(h) + awaited, /* nobody had to mark it */
+      .held = min_size(atomic_load_relaxed(&h->goal), held),
       .first_bytes = h->options.first_bytes,
       .limit = h->limit_bytes,
       .percent = h->options.gc_percent};

@@ -23,11 +23,14 @@ enum cycle_result {
 /* A whole collection by this mutator's thread. */
 ALM_INTERNAL enum cycle_result cycle_collect(struct alm_mutator *m);
 
-/* Is it time? Two loads and a compare. */
-ALM_INLINE bool cycle_is_due(const struct alm_heap *h) {
-  return atomic_load_relaxed(&h->allocated) +
-             atomic_load_relaxed(&h->stats.live_bytes) >=
-         atomic_load_relaxed(&h->goal);
+/* Is it time, before `bytes` are allocated? A large object may find that it is
+ * before the goal, but not when little was allocated since the last time. */
+ALM_INLINE bool cycle_is_due(const struct alm_heap *h, size_t bytes) {
+  uint64_t allocated = atomic_load_relaxed(&h->allocated);
+  uint64_t live = atomic_load_relaxed(&h->stats.live_bytes);
+  uint64_t goal = atomic_load_relaxed(&h->goal);
+  return live + allocated >= goal ||
+         (live + allocated + bytes > goal && allocated >= (goal - live) / 2);
 }
 
 /* Was nothing collected for the heap's period, though something was allocated?

@@ -174,6 +174,8 @@ struct alm_heap {
   uint64_t published;     /* of both, in the process's account; lock   */
   uint64_t number;        /* 1: the first heap the process made ...    */
   uint64_t goal;          /* see pacer.h; any, relaxed                 */
+  uint64_t awaited;       /* bytes of the large object for whose sake it is
+                             collected, else 0; any, relaxed           */
   uint64_t period_ns;     /* 0: never                                  */
   uint64_t collected_ns;  /* end of the last cycle, by the coarse clock; any,
                              relaxed                                         */

@@ -10,7 +10,8 @@ enum { LIMIT_STEP_SHIFT = 6 };
 enum { LIGHT_SHIFT = 4 };
 
 /* A heap that has shrunk holds so many times the percentage at most: after a
- * peak its memory is to go back. */
+ * peak its memory is to go back. Programs drop one structure and then build
+ * the next, so one collection that finds little does not count. */
 enum { HELD_TIMES = 3 };
 
 /* Sweeping ends this share of the way before the goal: several threads may be
@@ -26,8 +27,8 @@ static uint64_t pacer_add(uint64_t live, uint64_t bytes, uint64_t percent) {
 uint64_t pacer_goal(const struct pacer_facts *f) {
   uint64_t heavy = f->live - f->light + (f->light >> LIGHT_SHIFT);
   uint64_t goal = pacer_add(f->live, heavy, f->percent);
-  uint64_t most =
-      pacer_add(f->live, f->live, (uint64_t)f->percent * HELD_TIMES);
+  uint64_t live = f->live > f->live_before ? f->live : f->live_before;
+  uint64_t most = pacer_add(live, live, (uint64_t)f->percent * HELD_TIMES);
   most = most < f->held ? most : f->held;
   goal = goal < most ? most : goal;
   goal = goal < f->first_bytes ? f->first_bytes : goal;

@@ -18,9 +18,11 @@
 
 /* All in bytes but the percentage. */
 struct pacer_facts {
-  uint64_t live;        /* marked by the last collection                    */
+  uint64_t live;        /* marked by the last collection, or about to be    */
+  uint64_t live_before; /* marked by the one before it                      */
   uint64_t light;       /* of these: in large objects without pointers      */
-  uint64_t held;        /* before it: live and dead, at most the goal then  */
+  uint64_t held;        /* about what it was before, live and dead, at most
+                           the goal then                                    */
   uint64_t first_bytes; /* the goal is at least this                        */
   uint64_t limit;       /* and not beyond this if it can be; 0: none        */
   unsigned percent;     /* of live may be allocated                         */
