@@ -132,7 +132,9 @@ static enum cycle_result cycle_run_stopped(struct alm_heap *h,
   if (h->options.check >= 1) {
     CHECK(heap_check_stopped(h) && special_check(h->specials));
   }
+  lock_acquire(&h->lock); /* threads outside the heap may read the account */
   cycle_account(h, live, objects, begin_ns);
+  lock_release(&h->lock);
   cycle_trace(h, before);
   atomic_store_relaxed(&h->collected_ns, os_coarse_ns());
   return CYCLE_DONE;

@@ -319,6 +319,7 @@ static void special_clear_unmarked(struct special_table *t,
 
 static void special_queue_unmarked(struct alm_heap *h, enum special_kind kind) {
   struct special *s;
+  lock_acquire(&h->lock); /* the finalizer thread looks at the number */
   FOR_EACH_SPECIAL(h->specials, kind, s) {
     if (special_is_marked(s)) {
       continue;
@@ -332,6 +333,7 @@ static void special_queue_unmarked(struct alm_heap *h, enum special_kind kind) {
     list_push_back(&h->specials->kinds[SPECIAL_QUEUED], &s->of_kind);
     h->stats.finalizers_queued++;
   }
+  lock_release(&h->lock);
 }
 
 void special_process(struct alm_heap *h, struct marker *m,
