@@ -574,6 +574,7 @@ struct alm_heap_options {
   unsigned check;             /* 1: check the heap after each collection;
                                 2: mark a second time as well               */
   uint64_t collect_every;     /* tests: collect at every n-th slow path      */
+  bool clobber_free;          /* tests: overwrite objects that are freed     */
   unsigned period_ms;         /* collect when this long after the last time
                                  something has been allocated since; 0:
                                  two minutes; ALM_NEVER. See alm_collect     */

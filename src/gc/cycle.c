@@ -22,13 +22,17 @@ static void cycle_flush_stopped(struct alm_heap *h) {
   }
 }
 
-static void cycle_mark_roots(struct alm_heap *h, struct marker *m,
-                             struct roots_seen *seen) {
+/* All that is reachable. */
+static struct marker *cycle_mark_all(struct alm_heap *h,
+                                     struct roots_seen *seen) {
+  struct marker *m = mark_begin(h, roots_mark_next);
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     local_mark_runs(LIST_ELEMENT(n, struct alm_mutator, link));
   }
-  roots_visit(h, m, seen);
+  roots_begin(h, seen);
   special_visit_roots(h, m);
+  mark_drain(h);
+  return m;
 }
 
 /* Between two markings: the bits of one, in order of the spans. */
@@ -61,7 +65,7 @@ static bool cycle_is_anyone_blocked(const struct alm_heap *h) {
 /* Mark from the roots once more into clean bits, and compare. Threads in
  * blocked regions may change their stacks meanwhile: then not. Without memory
  * for a copy neither. */
-static void cycle_check_marks(struct alm_heap *h, struct roots_seen *seen) {
+static void cycle_mark_again(struct alm_heap *h, struct roots_seen *seen) {
   size_t bytes = h->span_bytes / PAGE_BYTES * MARK_WORDS_PER_PAGE * 8;
   char *copy = bytes == 0 || cycle_is_anyone_blocked(h)
                    ? NULL
@@ -71,8 +75,7 @@ static void cycle_check_marks(struct alm_heap *h, struct roots_seen *seen) {
   }
   struct cycle_bits b = {copy, true};
   heap_visit_spans(h, cycle_copy_or_compare, &b);
-  cycle_mark_roots(h, mark_begin(h), seen);
-  mark_drain(h);
+  (void)cycle_mark_all(h, seen);
   b = (struct cycle_bits){copy, false};
   heap_visit_spans(h, cycle_copy_or_compare, &b);
   os_unreserve(copy, bytes);
@@ -116,92 +119,160 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
   trace_account(t);
 }
 
-/* The end of the frame of the function that this is used in. */
-#define CYCLE_FRAME_TOP                                                        \
-  ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
+/* ---- the steps --------------------------------------------------------------- */
 
-/* The world is stopped, and t knows when that began. */
-static enum cycle_result cycle_run_stopped(struct alm_heap *h, struct trace *t,
-                                           struct roots_seen *seen) {
-  uint64_t live, objects;
-  if (h->team == NULL) {
-    return CYCLE_NOMEM;
+struct cycle {
+  struct alm_heap *heap;
+  struct alm_mutator *mutator; /* whose thread collects; NULL: a guest */
+  enum cycle_result result;
+  struct trace trace;
+  struct roots_seen seen;
+  struct marker *marker;
+};
+
+static bool cycle_claim(struct cycle *c) {
+  trace_reach(&c->trace, TRACE_BEGIN, c->heap);
+  return c->mutator != NULL ? world_claim(c->mutator)
+                            : world_guest_claim(c->heap);
+}
+
+/* The team first: a thread that is stopped may hold locks of the C library. */
+static bool cycle_stop(struct cycle *c) {
+  bool can_mark = mark_prepare(c->heap);
+  if (c->mutator != NULL) {
+    world_stop(c->mutator);
+  } else {
+    world_guest_stop(c->heap);
   }
+  c->result = can_mark ? CYCLE_DONE : CYCLE_NOMEM;
+  return can_mark;
+}
+
+static bool cycle_end_sweep(struct cycle *c) {
+  struct alm_heap *h = c->heap;
   cycle_flush_stopped(h);
   sweep_finish(h);
-  t->start_bytes = cycle_heap_bytes(h);
-  t->goal_bytes = atomic_load_relaxed(&h->goal);
-  trace_reach(t, TRACE_STOPPED, h);
-  struct marker *m = mark_begin(h);
-  cycle_mark_roots(h, m, seen);
-  mark_drain(h);
-  trace_reach(t, TRACE_MARKED, h);
-  t->stack_bytes = seen->stack_bytes;
-  t->root_bytes = seen->root_bytes;
-  if (h->options.check >= 2) {
-    cycle_check_marks(h, seen);
+  c->trace.start_bytes = cycle_heap_bytes(h);
+  c->trace.goal_bytes = atomic_load_relaxed(&h->goal);
+  trace_reach(&c->trace, TRACE_STOPPED, h);
+  return true;
+}
+
+static bool cycle_mark(struct cycle *c) {
+  c->marker = cycle_mark_all(c->heap, &c->seen);
+  trace_reach(&c->trace, TRACE_MARKED, c->heap);
+  c->trace.stack_bytes = c->seen.stack_bytes;
+  c->trace.root_bytes = c->seen.root_bytes;
+  return true;
+}
+
+static bool cycle_check_marks(struct cycle *c) {
+  if (c->heap->options.check >= 2) {
+    cycle_mark_again(c->heap, &c->seen);
   }
-  special_process(h, m, mark_drain);
+  return true;
+}
+
+static bool cycle_specials(struct cycle *c) {
+  special_process(c->heap, c->marker, mark_drain);
+  return true;
+}
+
+static bool cycle_end_mark(struct cycle *c) {
+  struct alm_heap *h = c->heap;
+  uint64_t live, objects;
   mark_end(h, &live, &objects);
   sweep_begin_stopped(h);
   if (h->options.check >= 1) {
     CHECK(heap_check_stopped(h) && special_check(h->specials));
   }
-  t->end_bytes = cycle_heap_bytes(h);
-  trace_reach(t, TRACE_END, h);
-  cycle_account(h, live, objects, t);
-  trace_print(t, h);
+  c->trace.end_bytes = cycle_heap_bytes(h);
+  trace_reach(&c->trace, TRACE_END, h);
+  cycle_account(h, live, objects, &c->trace);
+  trace_print(&c->trace, h);
   atomic_store_relaxed(&h->collected_ns, os_coarse_ns());
-  return CYCLE_DONE;
+  return true;
 }
 
-static const struct roots_seen nothing_seen;
-
-/* The world runs again: what may call the program or start threads. */
-static void cycle_after(struct alm_heap *h, const struct roots_seen *seen) {
-  finalizer_poke(h);
-  if (seen->bad.kind != 0) {
-    misuse_report("collection", &seen->bad);
+static bool cycle_start(struct cycle *c) {
+  if (c->mutator != NULL) {
+    world_start(c->mutator);
+  } else {
+    world_guest_start(c->heap);
   }
+  return true;
 }
 
-static __attribute__((noinline)) enum cycle_result cycle_collect_saved(
-    struct alm_mutator *mutator) {
-  struct alm_heap *h = mutator->heap;
-  struct roots_seen seen = nothing_seen;
-  struct trace t;
-  trace_reach(&t, TRACE_BEGIN, h);
-  if (!world_claim(mutator)) {
-    return CYCLE_OTHER;
+/* What may call the program, or start a thread. */
+static bool cycle_after(struct cycle *c) {
+  finalizer_poke(c->heap);
+  if (c->seen.bad.kind != 0) {
+    misuse_report("collection", &c->seen.bad);
   }
-  (void)mark_prepare(h);
-  world_stop(mutator);
-  enum cycle_result result = cycle_run_stopped(h, &t, &seen);
-  world_start(mutator);
-  cycle_after(h, &seen);
-  return result;
+  return true;
+}
+
+enum cycle_phase {
+  PHASE_CLAIM,
+  PHASE_STOP,
+  PHASE_END_SWEEP,
+  PHASE_MARK,
+  PHASE_CHECK_MARKS,
+  PHASE_SPECIALS,
+  PHASE_END_MARK,
+  PHASE_START,
+  PHASE_AFTER,
+  PHASE_OFF
+};
+
+enum cycle_world { WORLD_RUNS, WORLD_STOPPED };
+
+/* From each phase to the next; to `otherwise` when it says false. */
+static const struct cycle_step {
+  bool (*run)(struct cycle *c);
+  enum cycle_world world; /* when it begins; nothing else stops or starts it */
+  enum cycle_phase next;
+  enum cycle_phase otherwise;
+} cycle_steps[PHASE_OFF] = {
+    [PHASE_CLAIM] = {cycle_claim, WORLD_RUNS, PHASE_STOP, PHASE_OFF},
+    [PHASE_STOP] = {cycle_stop, WORLD_RUNS, PHASE_END_SWEEP, PHASE_START},
+    [PHASE_END_SWEEP] = {cycle_end_sweep, WORLD_STOPPED, PHASE_MARK, PHASE_OFF},
+    [PHASE_MARK] = {cycle_mark, WORLD_STOPPED, PHASE_CHECK_MARKS, PHASE_OFF},
+    [PHASE_CHECK_MARKS] = {cycle_check_marks, WORLD_STOPPED, PHASE_SPECIALS,
+                           PHASE_OFF},
+    [PHASE_SPECIALS] = {cycle_specials, WORLD_STOPPED, PHASE_END_MARK,
+                        PHASE_OFF},
+    [PHASE_END_MARK] = {cycle_end_mark, WORLD_STOPPED, PHASE_START, PHASE_OFF},
+    [PHASE_START] = {cycle_start, WORLD_STOPPED, PHASE_AFTER, PHASE_OFF},
+    [PHASE_AFTER] = {cycle_after, WORLD_RUNS, PHASE_OFF, PHASE_OFF},
+};
+
+static __attribute__((noinline)) enum cycle_result cycle_run(
+    struct alm_heap *h, struct alm_mutator *m) {
+  struct cycle c = {.heap = h, .mutator = m, .result = CYCLE_OTHER};
+  for (enum cycle_phase phase = PHASE_CLAIM; phase != PHASE_OFF;) {
+    const struct cycle_step *step = &cycle_steps[phase];
+    if (ALM_DEBUG && step->world == WORLD_STOPPED) {
+      CHECK(h->stop_wanted != 0 && h->nrunning == 0); /* [world.1] */
+    }
+    phase = step->run(&c) ? step->next : step->otherwise;
+  }
+  return c.result;
 }
 
 enum cycle_result cycle_collect_as_guest(struct alm_heap *h) {
-  struct roots_seen seen = nothing_seen;
-  struct trace t;
-  trace_reach(&t, TRACE_BEGIN, h);
-  if (!world_guest_claim(h)) {
-    return CYCLE_OTHER;
-  }
-  (void)mark_prepare(h);
-  world_guest_stop(h);
-  enum cycle_result result = cycle_run_stopped(h, &t, &seen);
-  world_guest_start(h);
-  cycle_after(h, &seen);
-  return result;
+  return cycle_run(h, NULL);
 }
+
+/* The end of the frame of the function that this is used in. */
+#define CYCLE_FRAME_TOP                                                        \
+  ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
 
 __attribute__((noinline)) enum cycle_result cycle_collect(
     struct alm_mutator *m) {
   stack_save(&m->saved);
   stack_copy_frame(&m->saved, CYCLE_FRAME_TOP);
-  enum cycle_result result = cycle_collect_saved(m);
+  enum cycle_result result = cycle_run(m->heap, m);
   m->saved.nframe = 0;
   return result;
 }

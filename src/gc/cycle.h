@@ -1,9 +1,13 @@
 /* gc/cycle.h -- a collection, from start to end.
  *
- * WHAT    cycle_collect is the list of its steps.
+ * WHAT    A collection is a walk through the table cycle_steps: each row has a
+ *         phase, what runs in it, whether the world is stopped by then, and
+ *         the phase that follows.
  *
- *     off --> stopping --> marking --> specials --> (checks) --> off
- *              other mutators stopped: world.h              sweep is lazy
+ *     claim -> stop -> end sweep -> mark -> check -> specials -> end mark
+ *       |        | no memory                                        |
+ *       v        +----------------------> start <-------------------+
+ *      off: another collects                +---> after -> off
  *
  * LOCKS   none held on entry. One collection of a heap at a time.
  * SOURCE  Go mgc.go. Differs: marking stops the world.

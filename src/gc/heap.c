@@ -152,12 +152,17 @@ void heap_visit_spans(struct alm_heap *h,
   }
 }
 
+static void heap_drop_span(struct collected *c) {
+  pageheap_return_collected(&c->span, true);
+  meta_return(heap_span_pool(c->span.class), c);
+}
+
 static void heap_drop_all(struct list_node *all) {
   while (!list_is_empty(all)) {
     struct collected *c = LIST_ELEMENT(all->next, struct collected, all);
     list_remove(&c->all);
     heap_clear_marks(c); /* for whoever takes the pages next [marks.1] */
-    heap_return_span(c);
+    heap_drop_span(c);
   }
 }
 
@@ -337,6 +342,7 @@ void heap_forget_span_locked(struct alm_heap *h, struct collected *c) {
     *sweep = c->all.next;
   }
   list_remove(&c->all);
+  (void)atomic_add_relaxed(&h->nbusy, 1); /* until heap_return_span */
   h->span_bytes -= c->span.npages << PAGE_SHIFT;
   if (c->sweepgen != h->sweepgen) {
     heap_count_swept_locked(h, c->span.npages);
@@ -344,8 +350,9 @@ void heap_forget_span_locked(struct alm_heap *h, struct collected *c) {
 }
 
 void heap_return_span(struct collected *c) {
-  pageheap_return_collected(&c->span, true);
-  meta_return(heap_span_pool(c->span.class), c);
+  struct alm_heap *h = c->heap;
+  heap_drop_span(c);
+  heap_busy_end(h);
 }
 
 /* ---- checks -------------------------------------------------------------- */

@@ -146,6 +146,22 @@ STATIC_CHECK(offsetof(struct alm_mutator, head) == 0);
 
 struct special_table;
 struct marker;
+struct roots_seen;
+
+/* How far markers have taken the roots, see roots.h. */
+enum root_phase {
+  ROOTS_MUTATORS,
+  ROOTS_STACKS,
+  ROOTS_RANGES,
+  ROOTS_HANDLES,
+  ROOTS_DONE
+};
+struct root_cursor {
+  uint32_t phase; /* enum root_phase; read by any, relaxed */
+  struct list_node *at;
+  size_t nth; /* shard of what lies there */
+  struct roots_seen *seen;
+};
 struct finalizer;
 
 struct alm_heap {
@@ -187,6 +203,7 @@ struct alm_heap {
   struct alm_heap_stats stats; /* under the lock                            */
   struct list_node roots;      /* struct root; under the lock               */
   struct list_node stacks;     /* of coroutines; under the lock             */
+  struct root_cursor root_cursor;  /* under the lock                         */
   struct list_node handle_blocks;  /* under the lock                         */
   struct alm_handle *free_handles; /* under the lock                        */
   struct special_table *specials;  /* under the lock                         */

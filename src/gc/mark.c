@@ -43,6 +43,7 @@ struct mark_team {
   struct marker markers[MARKERS_MAX];
   pthread_t threads[MARKERS_MAX]; /* from 1 on                              */
   unsigned nthreads;              /* started; constant then                 */
+  mark_source source;             /* constant while marking                 */
   uint32_t go;                    /* futex: counts calls to mark            */
   uint32_t nworking;              /* futex: threads that are not done       */
   uint32_t is_ending;             /* stored before go, release              */
@@ -246,6 +247,11 @@ void mark_contents(struct marker *m, void *object) {
   mark_scan(m, (uintptr_t)object);
 }
 
+struct alm_visitor *mark_root_visitor(struct marker *m) {
+  m->is_base_only = false;
+  return mark_visitor(m);
+}
+
 void mark_visit(struct alm_visitor *v, const void *p) {
   mark_word((struct marker *)(void *)v, (uintptr_t)p);
 }
@@ -281,6 +287,10 @@ static void mark_drain_own(struct marker *m) {
 }
 
 static void mark_run(struct marker *m) {
+  mark_source source = m->heap->team->source;
+  while (source(m->heap, m)) {
+    mark_drain_own(m);
+  }
   for (;;) {
     mark_drain_own(m);
     struct work_buffer *b = work_take(m->work);
@@ -404,7 +414,8 @@ bool mark_prepare(struct alm_heap *h) {
   return true;
 }
 
-struct marker *mark_begin(struct alm_heap *h) {
+struct marker *mark_begin(struct alm_heap *h, mark_source source) {
+  h->team->source = source;
   for (unsigned i = 0; i <= h->team->nthreads; i++) {
     struct marker *m = &h->team->markers[i];
     m->is_alone = h->team->nthreads == 0;

@@ -25,8 +25,11 @@
 
 struct marker;
 
-/* Start marking from no counts. The marker is the collector's. */
-ALM_INTERNAL struct marker *mark_begin(struct alm_heap *h);
+/* Reports some roots to a marker; false: none is left. */
+typedef bool (*mark_source)(struct alm_heap *h, struct marker *m);
+/* Start marking from no counts; markers ask the source until it has no more.
+ * The marker is the collector's. */
+ALM_INTERNAL struct marker *mark_begin(struct alm_heap *h, mark_source source);
 /* The team exists; false: no memory. By whoever has claimed the world, which
  * is not stopped: a stopped thread may hold locks of the C library. */
 ALM_INTERNAL bool mark_prepare(struct alm_heap *h);
@@ -55,6 +58,9 @@ ALM_INTERNAL uint64_t mark_count(const struct marker *m);
 
 /* See alm_visit. */
 ALM_INTERNAL void mark_visit(struct alm_visitor *v, const void *p);
+
+/* For a callback that reports roots: pointers to any byte of an object. */
+ALM_INTERNAL struct alm_visitor *mark_root_visitor(struct marker *m);
 
 ALM_INLINE struct alm_visitor *mark_visitor(struct marker *m) {
   return (struct alm_visitor *)(void *)m;

@@ -5,7 +5,12 @@
  * HOW     Handles are words in blocks of 127, taken from a free list through
  *         the words themselves: a free one holds the next free one's address
  *         with bit 0 set, which is no object.
- * LOCKS   RANK_HEAP inside; none for roots_visit (world stopped).
+ *         Markers take the roots in shards: a stack, 256 KiB of a range, a
+ *         callback, a block of handles; a cursor goes through the lists. Which
+ *         stacks threads run on is known when all mutators have been taken.
+ * LOCKS   RANK_HEAP inside, held to take a shard, not to mark it. So a root is
+ *         not removed while the world stands.
+ * SOURCE  Go mgcmark.go markroot (shards).
  */
 #ifndef ALM_GC_ROOTS_H
 #define ALM_GC_ROOTS_H
@@ -39,9 +44,10 @@ struct roots_seen {
   struct misuse bad;  /* a stack without a sensible pointer, which could not
                          be visited; else left alone                          */
 };
-/* Report all of them to the marker. World stopped. */
-ALM_INTERNAL void roots_visit(struct alm_heap *h, struct marker *m,
-                              struct roots_seen *seen);
+/* World stopped: from the first one on. *seen lives until there is none. */
+ALM_INTERNAL void roots_begin(struct alm_heap *h, struct roots_seen *seen);
+/* Report the next shard to the marker; any marker. False: there is none. */
+ALM_INTERNAL bool roots_mark_next(struct alm_heap *h, struct marker *m);
 /* The heap is destroyed. */
 ALM_INTERNAL void roots_drop(struct alm_heap *h);
 

@@ -295,9 +295,9 @@ static bool special_is_marked(const struct special *s) {
 
 static void special_mark_ephemerons(struct alm_heap *h, struct marker *m,
                                     void (*drain)(struct alm_heap *h)) {
-  uint64_t before;
+  uint64_t before = mark_count(m);
   struct special *s;
-  do {
+  while (!list_is_empty(&h->specials->kinds[SPECIAL_EPHEMERON])) {
     before = mark_count(m);
     FOR_EACH_SPECIAL(h->specials, SPECIAL_EPHEMERON, s) {
       if (s->object != 0 && special_is_marked(s)) {
@@ -305,7 +305,10 @@ static void special_mark_ephemerons(struct alm_heap *h, struct marker *m,
       }
     }
     drain(h);
-  } while (mark_count(m) != before);
+    if (mark_count(m) == before) {
+      return;
+    }
+  }
 }
 
 static void special_clear_unmarked(struct special_table *t,
@@ -339,24 +342,34 @@ static void special_queue_unmarked(struct alm_heap *h, enum special_kind kind) {
   lock_release(&h->lock);
 }
 
-void special_process(struct alm_heap *h, struct marker *m,
-                     void (*drain)(struct alm_heap *h)) {
+/* Steps 4 and 5. */
+static void special_finalize(struct alm_heap *h, struct marker *m,
+                             void (*drain)(struct alm_heap *h)) {
   struct special_table *t = h->specials;
   struct special *s;
-  special_mark_ephemerons(h, m, drain);         /* 2 */
-  special_clear_unmarked(t, SPECIAL_EPHEMERON); /* 3 */
-  special_clear_unmarked(t, SPECIAL_WEAK);
-  FOR_EACH_SPECIAL(t, SPECIAL_FINALIZER, s) { /* 4 */
+  if (list_is_empty(&t->kinds[SPECIAL_FINALIZER])) {
+    return;
+  }
+  FOR_EACH_SPECIAL(t, SPECIAL_FINALIZER, s) {
     if (!special_is_marked(s)) {
       mark_contents(m, (void *)s->object);
     }
   }
   drain(h);
-  special_queue_unmarked(h, SPECIAL_FINALIZER); /* 5 */
+  special_queue_unmarked(h, SPECIAL_FINALIZER);
   FOR_EACH_SPECIAL(t, SPECIAL_QUEUED, s) {
     mark_range(m, &s->value, sizeof s->value);
   }
   drain(h);
+}
+
+void special_process(struct alm_heap *h, struct marker *m,
+                     void (*drain)(struct alm_heap *h)) {
+  struct special_table *t = h->specials;
+  special_mark_ephemerons(h, m, drain);         /* 2 */
+  special_clear_unmarked(t, SPECIAL_EPHEMERON); /* 3 */
+  special_clear_unmarked(t, SPECIAL_WEAK);
+  special_finalize(h, m, drain);                /* 4, 5 */
   special_clear_unmarked(t, SPECIAL_LONG_WEAK); /* 6 */
   special_queue_unmarked(h, SPECIAL_CLEANUP);
 }

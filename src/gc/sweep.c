@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* What a slot is filled with when it is freed, in debug builds. */
+/* What an object is overwritten with when it is freed, in debug builds or if the
+ * heap wants it. */
 enum { FREED_BYTE = 0xdb };
 
 /* Live bits of the n <= 64 slots whose first has its mark at bit 0 of *at;
@@ -40,12 +41,25 @@ static uint64_t sweep_free_word(const struct collected *c, unsigned first) {
   return ~live & bits_low(n);
 }
 
+static bool sweep_is_filling(const struct alm_heap *h) {
+  return ALM_DEBUG || h->options.clobber_free;
+}
+
 static void sweep_fill(const struct collected *c, unsigned first,
                        uint64_t freed) {
-  for (; ALM_DEBUG && freed != 0; freed &= freed - 1) {
+  if (!sweep_is_filling(c->heap)) {
+    return;
+  }
+  for (; freed != 0; freed &= freed - 1) {
     unsigned slot = first + bits_ctz(freed);
     memset((void *)span_slot_address(&c->span, slot), FREED_BYTE,
            c->layout->slot_bytes);
+  }
+}
+
+static void sweep_fill_large(const struct collected *c) {
+  if (sweep_is_filling(c->heap)) {
+    memset((void *)c->span.base, FREED_BYTE, c->span.npages << PAGE_SHIFT);
   }
 }
 
@@ -161,6 +175,7 @@ static bool sweep_large(struct alm_heap *h) {
   }
   lock_release(&h->lock);
   if (is_dead) {
+    sweep_fill_large(c);
     heap_return_span(c);
   }
   return c != NULL;
@@ -290,6 +305,7 @@ void sweep_free_object(struct alm_heap *h, const struct found *f) {
     (void)atomic_add_relaxed(&h->deleted, bytes);
   }
   if (c->layout != NULL) {
+    sweep_fill(c, f->index, 1);
     sweep_free_slot(h, f);
     return;
   }
@@ -297,5 +313,6 @@ void sweep_free_object(struct alm_heap *h, const struct found *f) {
   marks_clear(c->span.base);
   heap_forget_span_locked(h, c);
   lock_release(&h->lock);
+  sweep_fill_large(c);
   heap_return_span(c);
 }
