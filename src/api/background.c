@@ -28,8 +28,9 @@
 #define REST_BYTES (1 * MIB)
 /* Often enough that a spike is gone in seconds; 10 wake-ups a second. */
 #define TICK_NS ((uint64_t)100000000)
-/* At most a tenth of one CPU, but for emptying caches. */
-#define BUDGET_NS (TICK_NS / 10)
+/* A tenth of one CPU, but for emptying caches; as much more after a tick that
+ * came late, because others had the CPU, but not all at once. */
+enum { SHARE = 10, LATE_TICKS_MAX = 5 };
 /* A cache without a slow path for this many ticks is idle. */
 enum { IDLE_TICKS = 5 };
 /* Trace functions of the program run on it, see alm_collect. */
@@ -71,9 +72,11 @@ static uint64_t background_work_bytes(void) {
 static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
                             unsigned tick) {
   struct misuse bad = {0, NULL, 0, 0, 0};
-  uint64_t begin = os_now_ns();
-  bool trimmed = false, swept = idle_sweep(BUDGET_NS);
-  uint64_t spent_ns = os_now_ns() - begin;
+  uint64_t late_ns = min_size(elapsed_ns, LATE_TICKS_MAX * TICK_NS);
+  uint64_t budget_ns = max_size(late_ns, TICK_NS) / SHARE;
+  uint64_t begin = os_cpu_ns();
+  bool trimmed = false, swept = idle_sweep(budget_ns);
+  uint64_t spent_ns = os_cpu_ns() - begin;
   if (tick % IDLE_TICKS == 0) {
     trimmed = cache_trim(false, &bad) > 0;
     trimmed |= central_drain(false, &bad) > 0;
@@ -89,8 +92,8 @@ static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
   uint64_t decay_ns = conf_number(CONF_decay_ms) * 1000000u;
   uint64_t keep = scavenge_goal_step(goal, used, elapsed_ns, decay_ns);
   size_t released = 0;
-  if (free_bytes > keep && spent_ns < BUDGET_NS) {
-    released = scavenge_step((size_t)keep >> PAGE_SHIFT, BUDGET_NS - spent_ns);
+  if (free_bytes > keep && spent_ns < budget_ns) {
+    released = scavenge_step((size_t)keep >> PAGE_SHIFT, budget_ns - spent_ns);
   }
   if (released > 0 && conf_number(CONF_scavtrace)) {
     diag_line("scavenge: %zu KiB returned, %llu KiB kept, %llu KiB in use",

@@ -32,7 +32,7 @@ uint64_t scavenge_goal_step(struct scavenge_goal *goal, uint64_t used_bytes,
 size_t scavenge_step(size_t keep_npages, uint64_t budget_ns) {
   size_t total = 0;
   unsigned refusals = 0;
-  uint64_t start = budget_ns ? os_now_ns() : 0;
+  uint64_t start = budget_ns ? os_cpu_ns() : 0;
   lock_acquire(&scavenge_lock);
   while (pagealloc_npages_free() > keep_npages) {
     size_t most = pagealloc_npages_free() - keep_npages;
@@ -49,7 +49,7 @@ size_t scavenge_step(size_t keep_npages, uint64_t budget_ns) {
     if (refusals == REFUSALS_MAX) {
       break; /* locked memory, say: the next step tries again */
     }
-    if (budget_ns && os_now_ns() - start >= budget_ns) {
+    if (budget_ns && os_cpu_ns() - start >= budget_ns) {
       break;
     }
   }

@@ -26,7 +26,7 @@ ALM_INTERNAL uint64_t scavenge_goal_step(struct scavenge_goal *goal,
                                          uint64_t decay_ns);
 
 /* Release free pages until at most keep_npages resident ones are left or
- * budget_ns is used up (0: no bound). Returns pages released. */
+ * budget_ns of CPU time are used up (0: no bound). Returns pages released. */
 ALM_INTERNAL size_t scavenge_step(size_t keep_npages, uint64_t budget_ns);
 
 ALM_INTERNAL void scavenge_fork_prepare(void);

@@ -156,7 +156,7 @@ def test_fat(harness):
 def test_failures(harness):
   broken = ("crashing", "hanging", "twice", "losing", "misaligning")
   code, doc, text = harness.run(
-      "--only", "churn-10k", "--timeout", "5", "--libs",
+      "--only", "churn-10k", "--timeout", "20", "--libs",
       ",".join(("glibc",) + broken), "--subject", "crashing", also=broken)
   check(code == 1, "failed runs: exit code 1")
   check(not errors(doc, "glibc"), "glibc did not fail")
