@@ -155,7 +155,7 @@ static void what_is_due_grows_and_is_never_more_than_there_is(void **state) {
   (void)state;
   const uint64_t huge = UINT64_MAX;
   const uint64_t distances[] = {0, 1, 7, 8, 4096, 1 << 30, huge};
-  const uint64_t pages[] = {0, 1, 1000, 1 << 31, huge >> 13};
+  const uint64_t pages[] = {0, 1, 1000, 1u << 31, huge >> 13};
   for (size_t i = 0; i < sizeof distances / sizeof *distances; i++) {
     for (size_t k = 0; k < sizeof pages / sizeof *pages; k++) {
       uint64_t last = 0;
