@@ -781,8 +781,9 @@ ALM_API size_t alm_object_bytes(struct alm_heap *heap, const void *p);
  * Returns  nothing
  * Errors   none
  * Threads  any thread, with its own mutator.
- * Cost     a store; the collector stops the world to mark, so there is no
- *          more to do yet.
+ * Cost     a load, a test and a store. The collector stops the world to mark,
+ *          so there is no more to do yet; programs that use the inline form
+ *          need not be built again when it marks beside them.
  * Since    0.1
  */
 ALM_API void alm_store(struct alm_mutator *m, void *object, void *slot,

@@ -24,6 +24,7 @@ struct alm_run {
 struct alm_mutator_head {
   struct alm_run *runs;    /* by alm_type_head.index; constant                */
   uint32_t stop_wanted;    /* not 0: go to alm_safepoint. Any thread, relaxed */
+  uint32_t store_wanted;   /* not 0: store by alm_store. As stop_wanted */
   struct alm_stack *stack; /* the one it runs on; own thread */
 };
 
@@ -57,9 +58,14 @@ static inline void *alm_new_inline(struct alm_mutator *m,
 /* alm_store, inline. */
 static inline void alm_store_inline(struct alm_mutator *m, void *object,
                                     void *slot, void *value) {
-  (void)m;
-  (void)object;
-  *(void **)slot = value;
+  if (__builtin_expect(
+          __atomic_load_n(&((struct alm_mutator_head *)(void *)m)->store_wanted,
+                          __ATOMIC_RELAXED) != 0,
+          0)) {
+    alm_store(m, object, slot, value);
+  } else {
+    *(void **)slot = value;
+  }
 }
 
 /* alm_safepoint, inline. */

@@ -249,6 +249,7 @@ enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   m->is_signalled = false;
   m->thread = world_thread();
   m->head.stop_wanted = 0;
+  m->head.store_wanted = 0;
   m->layouts_used = 0;
   m->refills = 0;
   m->own = own;

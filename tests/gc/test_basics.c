@@ -244,6 +244,21 @@ static void each_kind_of_object_is_scanned_as_it_says(void) {
   end();
 }
 
+/* The barrier is the library's to switch on: the inline store asks. */
+static void the_inline_store_goes_where_the_library_wants_it(void) {
+  begin(NULL);
+  struct alm_mutator_head *head = (struct alm_mutator_head *)(void *)t.m;
+  struct pair *a = pair(NULL, NULL, 1), *b = pair(NULL, NULL, 2);
+  REQUIRE(head->store_wanted == 0);
+  alm_store_inline(t.m, a, (void *)&a->left, b);
+  REQUIRE(a->left == b && a->right == NULL);
+  head->store_wanted = 1;
+  alm_store_inline(t.m, a, (void *)&a->right, b);
+  REQUIRE(a->left == b && a->right == b);
+  head->store_wanted = 0;
+  end();
+}
+
 __attribute__((noinline)) static void fill_interior_here(struct alm_handle *h) {
   struct pair *outer = pair(NULL, NULL, 1);
   alm_store_inline(t.m, outer, (void *)&outer->left, (char *)tree(4) + 16);
@@ -573,6 +588,7 @@ int main(void) {
       ON_ITS_OWN_STACK(a_root_callback_reports_what_it_likes),
       ON_ITS_OWN_STACK(a_pointer_in_a_local_variable_keeps_an_object),
       ON_ITS_OWN_STACK(each_kind_of_object_is_scanned_as_it_says),
+      ON_ITS_OWN_STACK(the_inline_store_goes_where_the_library_wants_it),
       ON_ITS_OWN_STACK(interior_pointers_keep_objects_unless_asked_not_to),
       ON_ITS_OWN_STACK(registered_displacements_count_as_base_pointers),
       ON_ITS_OWN_STACK(displacements_change_nothing_where_every_byte_counts),
