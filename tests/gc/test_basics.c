@@ -4,6 +4,7 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 
@@ -49,25 +50,6 @@ static struct pair *pair(struct pair *left, struct pair *right, uint64_t id) {
   p->id = id;
   return p;
 }
-
-enum { DEEP_BYTES = 32768 };
-
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[2 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Frames that hold pointers lie this far down, where scrub clears them and
- * no frame of the collection leaves gaps over them. */
-#define DEEP(call)                                                             \
-  do {                                                                         \
-    char gap[DEEP_BYTES];                                                      \
-    __asm__ volatile("" ::"r"(gap) : "memory");                                \
-    call;                                                                      \
-    __asm__ volatile("" ::"r"(gap) : "memory");                                \
-  } while (0)
 
 static uint64_t live(void) {
   static struct alm_heap_stats s; /* not on the stack: it would be scanned */
@@ -565,21 +547,6 @@ static void mistakes_are_reported_with_the_call(void **state) {
   assert_true(child_aborted(&c));
   assert_non_null(strstr(c.text, "callback"));
 }
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -2,26 +2,21 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "cells.h"
 #include "gc/idle.h"
 #include "os/os.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct cell {
-  struct cell *next;
-  uint64_t id;
-};
-
 static struct alm_heap *heap;
 static const struct alm_type *cell_type;
 static atomic_size_t nrun;
 
 static void make_heap(const struct alm_heap_options *options) {
-  const uint64_t mask = 1;
-  struct alm_type_info info = {"cell", sizeof(struct cell), &mask, 1, NULL};
-  REQUIRE(alm_heap_create(options, &heap) == ALM_OK);
-  REQUIRE(alm_type_create(heap, &info, &cell_type) == ALM_OK);
+  struct world w = make_world(options);
+  heap = w.heap;
+  cell_type = w.cell;
   atomic_store(&nrun, 0);
 }
 
@@ -35,25 +30,6 @@ static struct alm_mutator *attach(void) {
 static const struct alm_heap_options with_thread = {.finalizer_thread = true,
                                                     .check = 1};
 
-static struct cell *list_of(struct alm_mutator *m, uint64_t n) {
-  struct cell *list = NULL;
-  for (uint64_t i = 0; i < n; i++) {
-    struct cell *c = alm_new_inline(m, cell_type);
-    REQUIRE(c != NULL && c->next == NULL && c->id == 0);
-    c->id = i + 1;
-    alm_store_inline(m, c, &c->next, list);
-    list = c;
-  }
-  return list;
-}
-
-static void require_list(const struct cell *list, uint64_t n) {
-  for (; n > 0; n--, list = list->next) {
-    REQUIRE(list != NULL && list->id == n);
-  }
-  REQUIRE(list == NULL);
-}
-
 /* n objects with a finalizer, lists of `length`, that nobody keeps. By another
  * thread, so that no stale word of this one's stack keeps some. */
 struct order {
@@ -66,7 +42,7 @@ static void *drop(void *arg) {
   const struct order *o = arg;
   struct alm_mutator *m = attach();
   for (size_t i = 0; i < o->n; i++) {
-    void *object = list_of(m, o->length);
+    void *object = list_of(m, cell_type, o->length);
     REQUIRE(alm_finalizer_set(m, object, o->fn, NULL) == ALM_OK);
   }
   alm_mutator_detach(m);
@@ -124,8 +100,9 @@ static void queues_are_run_though_nobody_calls(void **state) {
   for (size_t round = 1; round <= 5; round++) {
     drop_by_another(count, 1000, 10);
     struct alm_mutator *m = attach();
-    struct cell *volatile kept = list_of(m, 20);
-    REQUIRE(alm_cleanup_add(m, list_of(m, 1), count, NULL) == ALM_OK);
+    struct cell *volatile kept = list_of(m, cell_type, 20);
+    REQUIRE(alm_cleanup_add(m, list_of(m, cell_type, 1), count, NULL) ==
+            ALM_OK);
     REQUIRE(alm_finalizer_set(m, kept, count, NULL) == ALM_OK);
     REQUIRE(alm_collect(m) == ALM_OK);
     alm_blocked_begin(m);
@@ -151,7 +128,8 @@ static void it_never_sleeps_while_something_is_queued(void **state) {
   make_heap(&options);
   struct alm_mutator *m = attach();
   for (size_t i = 0; i < rounds(20000); i++) {
-    REQUIRE(alm_cleanup_add(m, list_of(m, 1), run_cleanup, NULL) == ALM_OK);
+    REQUIRE(alm_cleanup_add(m, list_of(m, cell_type, 1), run_cleanup, NULL) ==
+            ALM_OK);
     REQUIRE(alm_collect(m) == ALM_OK);
     uint64_t end = now_ns() + 30000000000u;
     while (queued() > 0) {
@@ -170,7 +148,7 @@ static void allocate_and_rise(void *object, void *arg) {
   (void)arg;
   struct alm_mutator *m = alm_mutator_self(heap);
   REQUIRE(m != NULL);
-  struct cell *list = list_of(m, 3000);
+  struct cell *list = list_of(m, cell_type, 3000);
   if (atomic_load(&nrun) % 8 == 0) {
     REQUIRE(alm_collect(m) == ALM_OK);
   }
@@ -188,7 +166,7 @@ static void a_finalizer_allocates_collects_and_brings_back(void **state) {
   collect_once();
   struct alm_mutator *m = attach();
   while (atomic_load(&nrun) < 90) {
-    require_list(list_of(m, 5000), 5000);
+    require_list(list_of(m, cell_type, 5000), 5000);
   }
   REQUIRE(alm_collect(m) == ALM_OK);
   require_list(atomic_load(&risen), 10);
@@ -226,7 +204,7 @@ static void a_finalizer_that_blocks_holds_up_no_collection(void **state) {
   begin_waiting(20);
   struct alm_mutator *m = attach();
   for (int i = 0; i < 20; i++) {
-    struct cell *list = list_of(m, 1000);
+    struct cell *list = list_of(m, cell_type, 1000);
     REQUIRE(alm_collect(m) == ALM_OK);
     require_list(list, 1000);
   }
@@ -344,7 +322,7 @@ static void heaps_come_and_go_with_their_threads(void **state) {
     make_heap(&options);
     struct alm_mutator *m = attach();
     for (size_t n = rng_below(&r, 50); n > 0; n--) {
-      void *object = list_of(m, 10);
+      void *object = list_of(m, cell_type, 10);
       REQUIRE(alm_finalizer_set(m, object, just_count, NULL) == ALM_OK);
     }
     if (rng_below(&r, 2)) {

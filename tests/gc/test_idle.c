@@ -3,51 +3,13 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "cells.h"
 #include "gc/idle.h"
 #include "os/os.h"
 
 #include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
-
-struct cell {
-  struct cell *next;
-  uint64_t id;
-};
-
-struct world {
-  struct alm_heap *heap;
-  const struct alm_type *cell;
-};
-
-static struct world make_world(const struct alm_heap_options *options) {
-  const uint64_t mask = 1;
-  struct world w;
-  struct alm_type_info info = {"cell", sizeof(struct cell), &mask, 1, NULL};
-  REQUIRE(alm_heap_create(options, &w.heap) == ALM_OK);
-  REQUIRE(alm_type_create(w.heap, &info, &w.cell) == ALM_OK);
-  return w;
-}
-
-static struct cell *list_of(struct alm_mutator *m, const struct alm_type *type,
-                            uint64_t n) {
-  struct cell *list = NULL;
-  for (uint64_t i = 0; i < n; i++) {
-    struct cell *c = alm_new_inline(m, type);
-    REQUIRE(c != NULL && c->next == NULL && c->id == 0);
-    c->id = i + 1;
-    alm_store_inline(m, c, &c->next, list);
-    list = c;
-  }
-  return list;
-}
-
-static void require_list(const struct cell *list, uint64_t n) {
-  for (; n > 0; n--, list = list->next) {
-    REQUIRE(list != NULL && list->id == n);
-  }
-  REQUIRE(list == NULL);
-}
 
 static struct alm_heap_stats stats_of(struct alm_heap *heap) {
   struct alm_heap_stats s;

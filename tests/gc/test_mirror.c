@@ -8,6 +8,7 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 
@@ -202,12 +203,6 @@ static void decide(struct worker *w) {
   for (int k = 0; k < HANDLES; k++) {
     mark_from(w, w->held[k]);
   }
-}
-
-__attribute__((noinline)) static void scrub(void) {
-  char area[65536];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory");
 }
 
 /* Compare with the mirror; what is gone leaves it. */

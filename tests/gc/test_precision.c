@@ -3,10 +3,9 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
-#include <pthread.h>
-
-enum { DEEP_BYTES = 32768, WORDS_MAX = 16384, FEW = 8 };
+enum { WORDS_MAX = 16384, FEW = 8 };
 
 struct cell {
   struct cell *next;
@@ -39,22 +38,6 @@ static void end(void) {
   (void)alm_release_memory(0);
   alm_stats_read(&s);
   REQUIRE(s.heap_inuse == 0);
-}
-
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(n) so far down that scrub clears its frames. */
-__attribute__((noinline)) static void deep(void (*f)(size_t n), size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
 }
 
 static void collect(void) {
@@ -322,21 +305,6 @@ static void objects_of_no_bytes_may_have_specials(void) {
   REQUIRE(ncleaned >= 200 - FEW && ncleaned <= 200);
   end();
 }
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

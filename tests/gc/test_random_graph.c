@@ -16,6 +16,7 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 
@@ -36,7 +37,6 @@ enum {
   SHARED_BASE = 1 << 20,
   PLAYERS_MAX = 8,
   DISPLACED = 40, /* multiples of it are registered displacements          */
-  DEEP_BYTES = 32768,
 };
 static const uint32_t NONE = UINT32_MAX;
 
@@ -141,22 +141,9 @@ static __thread struct player *me;
 
 /* ---- the stack --------------------------------------------------------------- */
 
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(p, n) so far down that no frame of a collection leaves gaps over its
- * frames, and scrub clears them. */
-__attribute__((noinline)) static void deep(void (*f)(void *p, size_t n),
-                                           void *p, size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(p, n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
+__attribute__((noinline)) static void deep_with(void (*f)(void *p, size_t n),
+                                                void *p, size_t n) {
+  DEEP(f(p, n));
 }
 
 /* ---- what objects look like ---------------------------------------------------- */
@@ -1236,9 +1223,9 @@ __attribute__((noinline)) static void inspect(void *player, size_t unused) {
 static void check(struct player *p) {
   scrub();
   REQUIRE(alm_collect(p->m) == ALM_OK);
-  deep(inspect, p, 0);
+  deep_with(inspect, p, 0);
   scrub();
-  deep(run_queue, p, 0);
+  deep_with(run_queue, p, 0);
   if (p->game->nplayers == 1) { /* else some are in the mail */
     FOR_EACH_RECORD(f, p->finalizers) {
       p->gone_expected += f->is_due;
@@ -1268,10 +1255,10 @@ static void drop_all_roots(void *player, size_t unused) {
 /* With no roots left everything must end. */
 static void finish(struct player *p) {
   for (int i = 0; i < 16; i++) {
-    deep(drop_all_roots, p, 0); /* finalizers bring things back */
+    deep_with(drop_all_roots, p, 0); /* finalizers bring things back */
     check(p);
     meet(p);
-    deep(read_mail, p, 0);
+    deep_with(read_mail, p, 0);
   }
   meet(p);
   uint64_t waiting = 0;
@@ -1324,7 +1311,7 @@ static void *play(void *arg) {
   for (size_t left = p->game->operations; left > 0;) {
     size_t n = 1 + rng_below(&p->r, 4000);
     n = n < left ? n : left;
-    deep(operate_some, p, n);
+    deep_with(operate_some, p, n);
     left -= n;
     check(p);
   }
@@ -1405,7 +1392,7 @@ static void play_all(struct game *g, struct alm_mutator *m) {
   }
   alm_blocked_end(m);
   REQUIRE(alm_collect(m) == ALM_OK && alm_heap_check(m));
-  deep(check_shared, g, SHARED);
+  deep_with(check_shared, g, SHARED);
   alm_mutator_detach(m);
   REQUIRE(alm_heap_destroy(g->heap) == ALM_OK);
   for (unsigned i = 0; i < g->nplayers; i++) {
@@ -1433,7 +1420,7 @@ static void game(unsigned nplayers, size_t operations,
   }
   make_types(&g, &r);
   REQUIRE(alm_root_add(g.heap, g.shared, sizeof g.shared) == ALM_OK);
-  deep(make_shared, &g, SHARED);
+  deep_with(make_shared, &g, SHARED);
   scrub();
   play_all(&g, g.main);
   alm_thread_flush();

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -159,12 +160,6 @@ static __attribute__((noinline)) void make_garbage(void) {
       kept = number(1000); /* so that the span stays */
     }
   }
-}
-
-__attribute__((noinline)) static void scrub(void) {
-  char area[65536];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory");
 }
 
 __attribute__((no_sanitize("address"))) static bool is_clobbered(

@@ -3,11 +3,9 @@
 #include "support.h"
 
 #include "almacen_inline.h"
-
-#include <pthread.h>
+#include "frames.h"
 
 enum {
-  DEEP_BYTES = 32768,
   FANOUT = 60,      /* children of a wide node; with its head: 488 bytes     */
   FEW_OBJECTS = 60, /* what stale words on a stack may keep                  */
   FEW_BYTES = 1 << 20,
@@ -70,23 +68,6 @@ static void end(void) {
   (void)alm_release_memory(0);
   alm_stats_read(&s);
   REQUIRE(s.heap_inuse == 0);
-}
-
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(n) so far down that scrub clears its frames, and no frame of a
- * collection leaves gaps over them. */
-__attribute__((noinline)) static void deep(void (*f)(size_t n), size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
 }
 
 static struct alm_heap_stats stats; /* not on the stack: it is scanned */
@@ -595,21 +576,6 @@ static void a_heap_with_live_objects_is_destroyed_whole(void) {
     REQUIRE(after.heap_inuse == before.heap_inuse);
   }
 }
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -3,10 +3,9 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
-#include <pthread.h>
-
-enum { DEEP_BYTES = 32768, SLOTS = 16, LOG_MAX = 4096 };
+enum { SLOTS = 16, LOG_MAX = 4096 };
 
 struct cell {
   struct cell *next;
@@ -49,21 +48,6 @@ static void end(void) {
   REQUIRE(alm_heap_check(t.m));
   alm_mutator_detach(t.m);
   REQUIRE(alm_heap_destroy(t.heap) == ALM_OK);
-}
-
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(n) so far down that scrub clears its frames. */
-__attribute__((noinline)) static void deep(void (*f)(size_t n), size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
 }
 
 static void collect(void) {
@@ -898,21 +882,6 @@ static void what_has_not_run_never_runs_after_the_heap(void) {
   end();
   REQUIRE(nlog == 0);
 }
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

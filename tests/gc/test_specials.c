@@ -2,6 +2,7 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 
@@ -40,18 +41,8 @@ static void end(void) {
   REQUIRE(alm_heap_destroy(t.heap) == ALM_OK);
 }
 
-__attribute__((noinline)) static void scrub(void) {
-  char area[65536];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory");
-}
-
-/* Call f where no later frame leaves gaps over its own. */
-__attribute__((noinline)) static void deep(void (*f)(void)) {
-  char gap[32768];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  f();
-  __asm__ volatile("" ::"r"(gap) : "memory");
+__attribute__((noinline)) static void deep_do(void (*f)(void)) {
+  DEEP(f());
 }
 
 static void collect(void) {
@@ -103,13 +94,13 @@ static void ask(void) {
 
 static bool is_weak(int i) {
   asked = weak[i];
-  deep(ask);
+  deep_do(ask);
   return is_there;
 }
 
 static bool is_long(int i) {
   asked = long_weak[i];
-  deep(ask);
+  deep_do(ask);
   return is_there;
 }
 
@@ -119,7 +110,7 @@ static void run_here(void) {
 
 static size_t run(size_t n) {
   most = n;
-  deep(run_here);
+  deep_do(run_here);
   return ran;
 }
 
@@ -137,7 +128,7 @@ static void make_cleaned(void) {
 
 static void cleanups_run_once_after_the_object_is_gone(void) {
   begin();
-  deep(make_cleaned);
+  deep_do(make_cleaned);
   collect();
   REQUIRE(run(0) == 0 && is_weak(0) && is_long(0));
   alm_handle_set(handle, NULL);
@@ -159,7 +150,7 @@ static void make_self_kept(void) {
 
 static void a_cleanup_whose_argument_reaches_the_object_keeps_it(void) {
   begin();
-  deep(make_self_kept);
+  deep_do(make_self_kept);
   collect();
   collect();
   REQUIRE(is_weak(0) && run(0) == 0);
@@ -178,7 +169,7 @@ static void make_chain(void) {
 
 static void of_a_chain_the_first_is_finalized_first(void) {
   begin();
-  deep(make_chain);
+  deep_do(make_chain);
   collect();
   REQUIRE(!is_weak(0) && !is_weak(1)); /* short: before finalizers */
   REQUIRE(is_long(0) && is_long(1));
@@ -201,7 +192,7 @@ static void make_cycle(void) {
 
 static void a_cycle_with_finalizers_is_never_finalized(void) {
   begin();
-  deep(make_cycle);
+  deep_do(make_cycle);
   collect();
   collect();
   REQUIRE(is_long(0) && run(0) == 0);
@@ -218,7 +209,7 @@ static void make_phoenix(void) {
 
 static void a_finalizer_may_bring_its_object_back_once(void) {
   begin();
-  deep(make_phoenix);
+  deep_do(make_phoenix);
   collect();
   REQUIRE(run(0) == 1 && order[0] == 1);
   brought_back = NULL;
@@ -242,7 +233,7 @@ static void make_without(void) {
 
 static void a_removed_finalizer_does_not_run(void) {
   begin();
-  deep(make_without);
+  deep_do(make_without);
   collect();
   REQUIRE(!is_long(0) && run(0) == 0);
   end();
@@ -267,7 +258,7 @@ static void make_ephemerons(void) {
 
 static void values_live_as_long_as_their_keys(void) {
   begin();
-  deep(make_ephemerons);
+  deep_do(make_ephemerons);
   collect();
   for (int i = 0; i < 4; i++) {
     REQUIRE(is_weak(i) && alm_ephemeron_get(t.m, chain[i]) != NULL);
@@ -292,7 +283,7 @@ static void make_own_value(void) {
 
 static void an_ephemeron_does_not_keep_its_key(void) {
   begin();
-  deep(make_own_value);
+  deep_do(make_own_value);
   collect();
   REQUIRE(!is_weak(0) && alm_ephemeron_get(t.m, chain[0]) == NULL);
   end();
@@ -313,39 +304,32 @@ static void make_many(void) {
 
 static void tens_of_thousands_of_weak_references_are_no_trouble(void) {
   begin();
-  deep(make_many);
+  deep_do(make_many);
   collect();
   end();
 }
 
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
+static void run_without_sanitizer(void **state) {
   if (UNDER_ASAN || UNDER_TSAN) {
     skip(); /* their frames keep old words in their gaps */
   }
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
+  run_on_own_stack(state);
 }
 
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
+#define WITHOUT_SANITIZER(test)                                                \
+  { #test, run_without_sanitizer, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      ON_ITS_OWN_STACK(cleanups_run_once_after_the_object_is_gone),
-      ON_ITS_OWN_STACK(a_cleanup_whose_argument_reaches_the_object_keeps_it),
-      ON_ITS_OWN_STACK(of_a_chain_the_first_is_finalized_first),
-      ON_ITS_OWN_STACK(a_cycle_with_finalizers_is_never_finalized),
-      ON_ITS_OWN_STACK(a_finalizer_may_bring_its_object_back_once),
-      ON_ITS_OWN_STACK(a_removed_finalizer_does_not_run),
-      ON_ITS_OWN_STACK(values_live_as_long_as_their_keys),
-      ON_ITS_OWN_STACK(an_ephemeron_does_not_keep_its_key),
-      ON_ITS_OWN_STACK(tens_of_thousands_of_weak_references_are_no_trouble),
+      WITHOUT_SANITIZER(cleanups_run_once_after_the_object_is_gone),
+      WITHOUT_SANITIZER(a_cleanup_whose_argument_reaches_the_object_keeps_it),
+      WITHOUT_SANITIZER(of_a_chain_the_first_is_finalized_first),
+      WITHOUT_SANITIZER(a_cycle_with_finalizers_is_never_finalized),
+      WITHOUT_SANITIZER(a_finalizer_may_bring_its_object_back_once),
+      WITHOUT_SANITIZER(a_removed_finalizer_does_not_run),
+      WITHOUT_SANITIZER(values_live_as_long_as_their_keys),
+      WITHOUT_SANITIZER(an_ephemeron_does_not_keep_its_key),
+      WITHOUT_SANITIZER(tens_of_thousands_of_weak_references_are_no_trouble),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,10 +2,11 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 
-enum { DEEP_BYTES = 32768, CELLS = 20000, RUN_BYTES = 8192, FEW = 60 };
+enum { CELLS = 20000, RUN_BYTES = 8192, FEW = 60 };
 
 struct cell {
   struct cell *next;
@@ -33,22 +34,6 @@ static void begin(const struct alm_heap_options *options) {
 static void end(void) {
   alm_mutator_detach(t.m);
   REQUIRE(alm_heap_destroy(t.heap) == ALM_OK);
-}
-
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(n) so far down that scrub clears its frames. */
-__attribute__((noinline)) static void deep(void (*f)(size_t n), size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
 }
 
 static void make_list(size_t n) {
@@ -215,21 +200,6 @@ static void others_may_read_the_account(void) {
   REQUIRE(pthread_join(reader, NULL) == 0);
   end();
 }
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {

@@ -3,6 +3,7 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "cells.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,28 +14,6 @@ enum {
   STACK_BYTES = 256 << 10, /* of each thread of a crowd */
   WORDS = 6,
 };
-
-struct cell {
-  struct cell *next;
-  struct cell *other;
-  uint64_t id;
-};
-
-static const uint64_t cell_mask = 3;
-
-struct world {
-  struct alm_heap *heap;
-  const struct alm_type *cell;
-};
-
-static struct world make_world(const struct alm_heap_options *options) {
-  struct world w;
-  struct alm_type_info info = {"cell", sizeof(struct cell), &cell_mask, 2,
-                               NULL};
-  REQUIRE(heap_under_test(options, &w.heap) == ALM_OK);
-  REQUIRE(alm_type_create(w.heap, &info, &w.cell) == ALM_OK);
-  return w;
-}
 
 static void end_world(const struct world *w) {
   struct alm_heap_stats s;
@@ -49,26 +28,6 @@ static void all_memory_is_back(void) {
   (void)alm_release_memory(0);
   alm_stats_read(&s);
   REQUIRE(s.heap_inuse == 0);
-}
-
-static struct cell *list_of(struct alm_mutator *m, const struct alm_type *type,
-                            uint64_t n) {
-  struct cell *list = NULL;
-  for (uint64_t i = 0; i < n; i++) {
-    struct cell *c = alm_new_inline(m, type);
-    REQUIRE(c != NULL && c->next == NULL && c->id == 0);
-    c->id = i + 1;
-    alm_store_inline(m, c, &c->next, list);
-    list = c;
-  }
-  return list;
-}
-
-static void require_list(const struct cell *list, uint64_t n) {
-  for (; n > 0; n--, list = list->next) {
-    REQUIRE(list != NULL && list->id == n);
-  }
-  REQUIRE(list == NULL);
 }
 
 static pthread_t begin_thread(void *(*f)(void *), void *arg) {

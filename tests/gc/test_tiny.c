@@ -3,10 +3,11 @@
 #include "support.h"
 
 #include "almacen_inline.h"
+#include "frames.h"
 
 #include <pthread.h>
 
-enum { BLOCK = 16, DEEP_BYTES = 32768, MANY = 6000 };
+enum { BLOCK = 16, MANY = 6000 };
 
 static struct {
   struct alm_heap *heap;
@@ -40,22 +41,6 @@ static char *tiny(size_t bytes) {
 
 static uintptr_t block_of(const void *p) {
   return (uintptr_t)p / BLOCK;
-}
-
-/* Overwrite what earlier calls left on the stack. */
-__attribute__((noinline)) static void scrub(void) {
-  char area[3 * DEEP_BYTES];
-  memset(area, 0, sizeof area);
-  __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
-}
-
-/* Call f(n) so far down that scrub clears its frames. */
-__attribute__((noinline)) static void deep(void (*f)(size_t n), size_t n) {
-  char gap[DEEP_BYTES];
-  __asm__ volatile("" ::"r"(gap) : "memory");
-  scrub();
-  f(n);
-  __asm__ volatile("" ::"r"(gap) : "memory");
 }
 
 static struct alm_heap_stats stats; /* not on the stack: it is scanned */
@@ -484,21 +469,6 @@ static void a_detached_mutator_is_noticed(void **state) {
   assert_non_null(strstr(c.text, "alm_new_bytes("));
   assert_non_null(strstr(c.text, "not a mutator"));
 }
-
-static void *call(void *test) {
-  ((void (*)(void))(uintptr_t)test)();
-  return NULL;
-}
-
-/* A stack that no earlier test has left words on. */
-static void run_on_own_stack(void **state) {
-  pthread_t thread;
-  assert_int_equal(pthread_create(&thread, NULL, call, *state), 0);
-  assert_int_equal(pthread_join(thread, NULL), 0);
-}
-
-#define ON_ITS_OWN_STACK(test)                                                 \
-  { #test, run_on_own_stack, NULL, NULL, (void *)(uintptr_t)(test) }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
