@@ -123,9 +123,11 @@ enum mutator_state {
 
 struct alm_mutator {
   struct alm_mutator_head head;
-  /* The block that tiny objects are packed into is free from here to there;
-   * equal: no block. Own thread, or whoever has stopped the world. A collection
-   * takes it away: what is left of it would be handed out without a mark. */
+  /* The block that tiny objects are packed into is free from tiny_at to
+   * tiny_end; 0: no block. Own thread, or whoever has stopped the world. A
+   * collection takes it away, because what is left of it would be handed out
+   * without a mark; or it marks the block [local.2], by its end: the thread may
+   * be between the stores of the two. */
   uintptr_t tiny_at;
   uintptr_t tiny_end;
   struct lease *leases; /* LAYOUT_COUNT                                  */

@@ -166,8 +166,8 @@ void local_flush(struct alm_mutator *m) {
 }
 
 void local_mark_runs(const struct alm_mutator *m) {
-  if (m->tiny_at != m->tiny_end) {
-    (void)marks_set((m->tiny_end - 1) & ~(uintptr_t)15, false);
+  if (m->tiny_end != 0) {
+    (void)marks_set(m->tiny_end - TINY_BLOCK_BYTES, false);
   }
   for (unsigned i = 0; i < m->layouts_used; i++) {
     size_t slot_bytes = m->heap->layouts[i].slot_bytes;

@@ -4,6 +4,7 @@
 
 #include "almacen_inline.h"
 #include "frames.h"
+#include "gc/heap.h"
 
 #include <pthread.h>
 
@@ -394,9 +395,11 @@ static void *pack(void *arg) {
   return NULL;
 }
 
-static void threads_pack_into_blocks_of_their_own(void) {
+static void pack_under(enum alm_contract contract) {
   static struct worker workers[THREADS];
-  struct alm_heap_options options = {.first_bytes = 64 << 10, .check = 1};
+  struct alm_heap_options options = {
+      .first_bytes = 64 << 10, .check = 1, .contract = contract};
+  memset(workers, 0, sizeof workers);
   begin(&options);
   for (size_t i = 0; i < THREADS; i++) {
     workers[i] = (struct worker){
@@ -417,6 +420,28 @@ static void threads_pack_into_blocks_of_their_own(void) {
     }
     REQUIRE(alm_root_remove(t.heap, workers[i].pieces) == ALM_OK);
   }
+  end();
+}
+
+static void threads_pack_into_blocks_of_their_own(void) {
+  pack_under(ALM_COOPERATIVE);
+}
+
+static void threads_that_signals_stop_pack_as_well(void) {
+  pack_under(ALM_UNCOOPERATIVE);
+}
+
+/* Between the two stores of a block that is new. */
+static void a_thread_may_be_stopped_amid_its_first_block(void) {
+  struct alm_heap_options options = {.contract = ALM_UNCOOPERATIVE, .check = 1};
+  begin(&options);
+  unsigned char *p = alm_new_bytes(t.m, ALM_NOSCAN, BLOCK);
+  REQUIRE(p != NULL && t.m->tiny_end == 0);
+  *p = 7;
+  t.m->tiny_at = (uintptr_t)p + 4;
+  REQUIRE(alm_collect(t.m) == ALM_OK);
+  t.m->tiny_end = (uintptr_t)p + BLOCK;
+  REQUIRE(alm_collect(t.m) == ALM_OK && *p == 7);
   end();
 }
 
@@ -486,6 +511,8 @@ int main(void) {
       ON_ITS_OWN_STACK(objects_of_a_type_and_arrays_are_not_packed),
       ON_ITS_OWN_STACK(heaps_of_base_pointers_pack_nothing),
       ON_ITS_OWN_STACK(threads_pack_into_blocks_of_their_own),
+      ON_ITS_OWN_STACK(threads_that_signals_stop_pack_as_well),
+      ON_ITS_OWN_STACK(a_thread_may_be_stopped_amid_its_first_block),
       ON_ITS_OWN_STACK(a_mutator_begins_with_a_block_of_its_own),
       ON_ITS_OWN_STACK(a_child_packs_on),
       cmocka_unit_test(a_detached_mutator_is_noticed),
