@@ -125,7 +125,7 @@ static void *background_main(void *unused) {
   while (!background_is_stopping()) {
     background_work();
     atomic_store_release(&background.wake, ASLEEP);
-    atomic_fence(); /* pairs with the one in background_poke */
+    atomic_fence(); /* pairs with that of background_poke_to_sweep */
     bool may_rest =
         background_work_bytes() < START_BYTES || !background_is_wanted();
     if (may_rest && !background_is_stopping()) {

@@ -322,10 +322,12 @@ void alm_copy(struct alm_mutator *m, void *object, void *to, const void *from,
 void alm_safepoint(struct alm_mutator *m) {
   if (atomic_load_relaxed(&m->head.stop_wanted) != 0 &&
       world_owns(m, "alm_safepoint")) {
+    world_enter();
     world_safepoint(m);
     if (cycle_is_overdue(m->heap)) { /* the background thread has asked */
       (void)collector_collect(m);
     }
+    world_leave(m);
   }
 }
 

@@ -3,7 +3,8 @@
  * WHAT    What every other file needs and nothing else. No state, no OS.
  * HOW     The only file that reads a build parameter (ALM_BUILD_KIND,
  *         ALM_ONE_FILE, ALM_MALLOC_FACE); code tests the constants ALM_DEBUG,
- *         ALM_TORTURE and ALM_IS_MALLOC with `if`, so that both branches always compile.
+ *         ALM_TORTURE and ALM_IS_MALLOC with `if`, so that both branches
+ *         always compile.
  */
 #ifndef ALM_BASE_BASE_H
 #define ALM_BASE_BASE_H

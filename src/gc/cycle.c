@@ -16,9 +16,9 @@
 
 #include <string.h>
 
-static void cycle_flush_stopped(struct alm_heap *h) {
+static void cycle_flush_stopped(struct alm_heap *h, bool is_filing) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
-    local_flush_stopped(LIST_ELEMENT(n, struct alm_mutator, link));
+    local_flush_stopped(LIST_ELEMENT(n, struct alm_mutator, link), is_filing);
   }
 }
 
@@ -136,7 +136,7 @@ static bool cycle_claim(struct cycle *c) {
                             : world_guest_claim(c->heap);
 }
 
-/* The team first: a thread that is stopped may hold locks of the C library. */
+/* The team first, see mark_prepare. */
 static bool cycle_stop(struct cycle *c) {
   bool can_mark = mark_prepare(c->heap);
   if (c->mutator != NULL) {
@@ -150,7 +150,7 @@ static bool cycle_stop(struct cycle *c) {
 
 static bool cycle_end_sweep(struct cycle *c) {
   struct alm_heap *h = c->heap;
-  cycle_flush_stopped(h);
+  cycle_flush_stopped(h, false);
   sweep_finish(h);
   c->trace.start_bytes = cycle_heap_bytes(h);
   c->trace.goal_bytes = atomic_load_relaxed(&h->goal);
@@ -282,9 +282,7 @@ bool cycle_check(struct alm_mutator *m) {
   stack_save(&m->saved);
   while (!world_claim(m)) {}
   world_stop(m);
-  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
-    local_flush_for_check(LIST_ELEMENT(n, struct alm_mutator, link));
-  }
+  cycle_flush_stopped(h, true);
   bool ok = heap_check_stopped(h) && special_check(h->specials);
   world_start(m);
   return ok;

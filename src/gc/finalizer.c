@@ -160,9 +160,9 @@ bool finalizer_is_alone(struct alm_heap *h) {
 }
 
 void finalizer_forget_in_child(void) {
-  struct list_node *all = heap_list();
-  for (struct list_node *n = all->next; n != all; n = n->next) {
-    struct finalizer *f = LIST_ELEMENT(n, struct alm_heap, heaps)->finalizer;
+  struct alm_heap *h;
+  FOR_EACH_HEAP(h) {
+    struct finalizer *f = h->finalizer;
     if (f != NULL) {
       f->thread = NULL;
       atomic_store_relaxed(&f->state, FINALIZER_STOPPED); /* one thread */

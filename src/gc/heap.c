@@ -103,10 +103,10 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   list_init(&h->stacks);
   list_init(&h->handle_blocks);
   heap_init_layouts(h);
-  lock_acquire(&heaps.lock);
+  heap_list_acquire();
   h->number = ++heaps.made;
   list_push_back(&heaps.all, &h->heaps);
-  lock_release(&heaps.lock);
+  heap_list_release();
   memstat_add(&memstat->gc.heaps, 1);
   memstat_add(&memstat->gc.heaps_now, 1);
   return h;
@@ -124,8 +124,8 @@ void heap_publish_all(void) {
   if (!lock_try_patiently(&heaps.lock)) {
     return;
   }
-  for (struct list_node *n = heaps.all.next; n != &heaps.all; n = n->next) {
-    struct alm_heap *h = LIST_ELEMENT(n, struct alm_heap, heaps);
+  struct alm_heap *h;
+  FOR_EACH_HEAP(h) {
     if (lock_try_patiently(&h->lock)) {
       heap_publish_locked(h);
       lock_release(&h->lock);
@@ -167,9 +167,9 @@ static void heap_drop_all(struct list_node *all) {
 }
 
 void heap_unlist(struct alm_heap *h) {
-  lock_acquire(&heaps.lock);
+  heap_list_acquire();
   list_remove(&h->heaps);
-  lock_release(&heaps.lock);
+  heap_list_release();
 }
 
 void heap_destroy(struct alm_heap *h) {
@@ -415,23 +415,18 @@ struct list_node *heap_list(void) {
   return &heaps.all;
 }
 
-struct list_node *heap_list_acquire(void) {
+void heap_list_acquire(void) {
   lock_acquire(&heaps.lock);
-  return &heaps.all;
 }
 
 void heap_list_release(void) {
   lock_release(&heaps.lock);
 }
 
-void heap_fork_prepare(void) {
-  lock_acquire(&heaps.lock);
-}
-
 void heap_fork_release(bool in_child) {
   if (in_child) {
     lock_reset_after_fork(&heaps.lock);
   } else {
-    lock_release(&heaps.lock);
+    heap_list_release();
   }
 }

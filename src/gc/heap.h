@@ -147,6 +147,7 @@ struct alm_mutator {
 STATIC_CHECK(offsetof(struct alm_mutator, head) == 0);
 
 struct special_table;
+struct finalizer;
 struct marker;
 struct roots_seen;
 
@@ -164,7 +165,6 @@ struct root_cursor {
   size_t nth; /* shard of what lies there */
   struct roots_seen *seen;
 };
-struct finalizer;
 
 struct alm_heap {
   struct lock lock;
@@ -347,13 +347,18 @@ ALM_INTERNAL void heap_clear_marks(struct collected *c);
 /* Walk the heap: every span, list and bitmap. World stopped. */
 ALM_INTERNAL bool heap_check_stopped(struct alm_heap *h);
 
-/* Every heap there is, for fork: all locks, taken and given back. */
-ALM_INTERNAL void heap_fork_prepare(void);
-ALM_INTERNAL void heap_fork_release(bool in_child);
-/* The list of heaps, locked: none is destroyed meanwhile. */
-ALM_INTERNAL struct list_node *heap_list_acquire(void);
+/* Lock the list of heaps: none is made or destroyed meanwhile. */
+ALM_INTERNAL void heap_list_acquire(void);
 ALM_INTERNAL void heap_list_release(void);
-/* The same while it is locked, or between prepare and release. */
+/* Instead, after a fork amid the two. */
+ALM_INTERNAL void heap_fork_release(bool in_child);
 ALM_INTERNAL struct list_node *heap_list(void);
+
+/* While the list is locked, or the process has one thread. */
+#define FOR_EACH_HEAP(h)                                                       \
+  for (struct list_node *feh = heap_list()->next;                              \
+       feh != heap_list() &&                                                   \
+       (h = LIST_ELEMENT(feh, struct alm_heap, heaps), true);                  \
+       feh = feh->next)
 
 #endif

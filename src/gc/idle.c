@@ -12,12 +12,12 @@ static uint64_t idle_unswept_pages(const struct alm_heap *h) {
 
 /* A heap with something to sweep, of which the caller is a guest now. */
 static struct alm_heap *idle_enter_unswept(void) {
-  struct alm_heap *found = NULL;
-  struct list_node *all = heap_list_acquire();
-  for (struct list_node *n = all->next; n != all && !found; n = n->next) {
-    struct alm_heap *h = LIST_ELEMENT(n, struct alm_heap, heaps);
+  struct alm_heap *found = NULL, *h;
+  heap_list_acquire();
+  FOR_EACH_HEAP(h) {
     if (idle_unswept_pages(h) > 0 && world_guest_begin(h)) {
       found = h;
+      break;
     }
   }
   heap_list_release();
@@ -41,13 +41,13 @@ bool idle_sweep(uint64_t budget_ns) {
 
 /* The next heap after the first `skip` that is overdue; *skip counts on. */
 static struct alm_heap *idle_enter_overdue(size_t *skip) {
-  struct alm_heap *found = NULL;
+  struct alm_heap *found = NULL, *h;
   size_t i = 0;
-  struct list_node *all = heap_list_acquire();
-  for (struct list_node *n = all->next; n != all && !found; n = n->next) {
-    struct alm_heap *h = LIST_ELEMENT(n, struct alm_heap, heaps);
+  heap_list_acquire();
+  FOR_EACH_HEAP(h) {
     if (i++ >= *skip && cycle_is_overdue(h) && world_guest_begin(h)) {
       found = h;
+      break;
     }
   }
   heap_list_release();
@@ -67,9 +67,10 @@ bool idle_collect(void) {
 
 uint64_t idle_period_ns(void) {
   uint64_t shortest = 0;
-  struct list_node *all = heap_list_acquire();
-  for (struct list_node *n = all->next; n != all; n = n->next) {
-    uint64_t ns = LIST_ELEMENT(n, struct alm_heap, heaps)->period_ns;
+  struct alm_heap *h;
+  heap_list_acquire();
+  FOR_EACH_HEAP(h) {
+    uint64_t ns = h->period_ns;
     shortest = ns != 0 && (shortest == 0 || ns < shortest) ? ns : shortest;
   }
   heap_list_release();
@@ -78,9 +79,10 @@ uint64_t idle_period_ns(void) {
 
 uint64_t idle_unswept_bytes(void) {
   uint64_t npages = 0;
-  struct list_node *all = heap_list_acquire();
-  for (struct list_node *n = all->next; n != all; n = n->next) {
-    npages += idle_unswept_pages(LIST_ELEMENT(n, struct alm_heap, heaps));
+  struct alm_heap *h;
+  heap_list_acquire();
+  FOR_EACH_HEAP(h) {
+    npages += idle_unswept_pages(h);
   }
   heap_list_release();
   return npages << PAGE_SHIFT;

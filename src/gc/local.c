@@ -119,35 +119,20 @@ static void local_free_run(struct alm_mutator *m, unsigned index) {
   *run = (struct alm_run){NULL, NULL};
 }
 
-/* The rest of a block of tiny objects, [local.2] included. */
-static void local_drop_block(struct alm_mutator *m) {
-  if (m->heap->stop_signal == 0) {
+void local_flush_stopped(struct alm_mutator *m, bool is_filing) {
+  bool keeps_runs = m->heap->stop_signal != 0; /* [local.2] */
+  if (!keeps_runs) {
     m->tiny_at = m->tiny_end = 0;
   }
-}
-
-void local_flush_stopped(struct alm_mutator *m) {
-  local_drop_block(m);
   for (unsigned i = 0; i < m->layouts_used; i++) {
-    if (m->heap->stop_signal == 0) {
+    if (!keeps_runs) {
       local_unclaim_run(m, i);
     }
     struct collected *c = local_unclaim(m, i);
-    if (c != NULL) {
-      c->span.is_owned = false; /* the sweep to come files it */
-    }
-  }
-}
-
-void local_flush_for_check(struct alm_mutator *m) {
-  local_drop_block(m);
-  for (unsigned i = 0; i < m->layouts_used; i++) {
-    if (m->heap->stop_signal == 0) {
-      local_unclaim_run(m, i);
-    }
-    struct collected *c = local_unclaim(m, i);
-    if (c != NULL) {
+    if (c != NULL && is_filing) {
       sweep_return_span(c);
+    } else if (c != NULL) {
+      c->span.is_owned = false; /* the sweep to come files it */
     }
   }
 }

@@ -30,10 +30,8 @@ ALM_INTERNAL void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
                                    const struct alm_type *type, size_t bytes);
 
 /* Give back runs and the block of tiny objects (but see [local.2]), claims and
- * spans. World stopped, before everything is swept again. */
-ALM_INTERNAL void local_flush_stopped(struct alm_mutator *m);
-/* The same when there is no cycle. */
-ALM_INTERNAL void local_flush_for_check(struct alm_mutator *m);
+ * spans. World stopped; not filing: everything is swept again now. */
+ALM_INTERNAL void local_flush_stopped(struct alm_mutator *m, bool is_filing);
 /* The own thread: all of it, runs as well. */
 ALM_INTERNAL void local_flush(struct alm_mutator *m);
 /* Mark what runs and the block have left. While marking. */

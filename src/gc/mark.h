@@ -30,8 +30,8 @@ typedef bool (*mark_source)(struct alm_heap *h, struct marker *m);
 /* Start marking from no counts; markers ask the source until it has no more.
  * The marker is the collector's. */
 ALM_INTERNAL struct marker *mark_begin(struct alm_heap *h, mark_source source);
-/* The team exists; false: no memory. By whoever has claimed the world, which
- * is not stopped: a stopped thread may hold locks of the C library. */
+/* The team exists; false: no memory. By whoever has claimed the world, before
+ * a signal stops a thread: that one may hold locks of the C library. */
 ALM_INTERNAL bool mark_prepare(struct alm_heap *h);
 /* Mark everything that follows from what was found; all markers. */
 ALM_INTERNAL void mark_drain(struct alm_heap *h);

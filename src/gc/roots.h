@@ -2,7 +2,7 @@
  *
  * WHAT    Stacks of threads and coroutines, registered ranges, root callbacks,
  *         handles.
- * HOW     Handles are words in blocks of 127, taken from a free list through
+ * HOW     Handles are words in blocks of 126, taken from a free list through
  *         the words themselves: a free one holds the next free one's address
  *         with bit 0 set, which is no object.
  *         Markers take the roots in shards: a stack, 256 KiB of a range, a

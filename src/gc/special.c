@@ -295,9 +295,12 @@ static bool special_is_marked(const struct special *s) {
 
 static void special_mark_ephemerons(struct alm_heap *h, struct marker *m,
                                     void (*drain)(struct alm_heap *h)) {
-  uint64_t before = mark_count(m);
+  uint64_t before;
   struct special *s;
-  while (!list_is_empty(&h->specials->kinds[SPECIAL_EPHEMERON])) {
+  if (list_is_empty(&h->specials->kinds[SPECIAL_EPHEMERON])) {
+    return;
+  }
+  do {
     before = mark_count(m);
     FOR_EACH_SPECIAL(h->specials, SPECIAL_EPHEMERON, s) {
       if (s->object != 0 && special_is_marked(s)) {
@@ -305,10 +308,7 @@ static void special_mark_ephemerons(struct alm_heap *h, struct marker *m,
       }
     }
     drain(h);
-    if (mark_count(m) == before) {
-      return;
-    }
-  }
+  } while (mark_count(m) != before);
 }
 
 static void special_clear_unmarked(struct special_table *t,

@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* What an object is overwritten with when it is freed, in debug builds or if the
- * heap wants it. */
+/* What an object is overwritten with when it is freed, in debug builds or if
+ * the heap wants it. */
 enum { FREED_BYTE = 0xdb };
 
 /* Live bits of the n <= 64 slots whose first has its mark at bit 0 of *at;

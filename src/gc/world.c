@@ -536,12 +536,6 @@ void world_guests_wait(struct alm_heap *h) {
 
 /* ---- fork ------------------------------------------------------------------ */
 
-#define FOR_EACH_HEAP(h)                                                       \
-  for (struct list_node *feh = heap_list()->next;                              \
-       feh != heap_list() &&                                                   \
-       (h = LIST_ELEMENT(feh, struct alm_heap, heaps), true);                  \
-       feh = feh->next)
-
 static struct alm_mutator *world_own(const struct alm_heap *h) {
   struct alm_mutator *own = world_mutator(h);
   return own != NULL && own->state == MUTATOR_RUNNING ? own : NULL;
@@ -579,14 +573,14 @@ void world_fork_prepare(void) {
   world_is_forking = true;
   (void)atomic_add_relaxed(&world_forks.wanted, 1);
   for (;;) {
-    heap_fork_prepare();
+    heap_list_acquire();
     struct alm_heap *busy = world_lock_all_try();
     if (busy == NULL) {
       lock_acquire(&world_records.lock);
       return;
     }
     struct alm_mutator *own = world_own(busy);
-    heap_fork_release(false);
+    heap_list_release();
     if (own != NULL) {
       world_safepoint(own);
     }

@@ -105,8 +105,9 @@ ALM_INTERNAL void world_blocked_end(struct alm_mutator *m);
 
 /* Should the thread come to world_safepoint? Two loads. */
 ALM_INTERNAL bool world_is_wanted(const struct alm_mutator *m);
-/* Come in and leave. False: the world is stopped, or about to be. While the list
- * of heaps is locked, or otherwise sure that the heap is not destroyed. */
+/* Come in and leave. False: the world is stopped, or about to be, or a thread
+ * wants to fork. While the list of heaps is locked, or otherwise sure that the
+ * heap is not destroyed. */
 ALM_INTERNAL bool world_guest_begin(struct alm_heap *h);
 ALM_INTERNAL void world_guest_end(struct alm_heap *h);
 /* Guests should leave. */
