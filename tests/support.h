@@ -9,6 +9,7 @@
 #ifndef ALM_TESTS_SUPPORT_H
 #define ALM_TESTS_SUPPORT_H
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -31,6 +32,7 @@
 
 #include "almacen.h"
 #include "base/base.h"
+#include "os/os.h"
 
 #ifndef __has_feature
 #define __has_feature(x) 0
@@ -150,7 +152,7 @@ __attribute__((unused)) static uint64_t seed_take(void) {
   return seed;
 }
 
-/* ---- collected heaps --------------------------------------------------- */
+/* ---- the library and its heaps ------------------------------------------ */
 
 /* alm_heap_create, under the contract that ALM_TEST_CONTRACT names. */
 __attribute__((unused)) static enum alm_err heap_under_test(
@@ -164,6 +166,31 @@ __attribute__((unused)) static enum alm_err heap_under_test(
     own.contract = ALM_UNCOOPERATIVE;
   }
   return alm_heap_create(&own, out);
+}
+
+/* Nothing is in use by malloc or any heap, and all structures are whole. */
+__attribute__((unused)) static void all_memory_is_back(void) {
+  struct alm_stats s;
+  alm_thread_flush();
+  (void)alm_release_memory(0);
+  alm_stats_read(&s);
+  REQUIRE(s.heap_inuse == 0);
+  REQUIRE(alm_check());
+}
+
+/* The library's; its name tells it from threads of ours and of sanitizers. */
+__attribute__((unused)) static bool background_thread_runs(void) {
+  DIR *d = opendir("/proc/self/task");
+  bool runs = false;
+  REQUIRE(d != NULL);
+  for (struct dirent *e; (e = readdir(d)) != NULL;) {
+    char path[300], name[16] = "";
+    snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
+    runs |= os_file_read(path, name, sizeof name - 1) > 0 &&
+            strcmp(name, "almacen\n") == 0;
+  }
+  closedir(d);
+  return runs;
 }
 
 /* ---- child processes --------------------------------------------------- */

@@ -7,7 +7,6 @@
 #include "gc/idle.h"
 #include "os/os.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -21,20 +20,6 @@ static uint64_t mapped(void) {
   struct alm_stats s;
   alm_stats_read(&s);
   return s.heap_mapped;
-}
-
-static bool thread_runs(void) {
-  DIR *d = opendir("/proc/self/task");
-  bool runs = false;
-  REQUIRE(d != NULL);
-  for (struct dirent *e; (e = readdir(d)) != NULL;) {
-    char path[300], name[16] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
-    runs |= os_file_read(path, name, sizeof name - 1) > 0 &&
-            strcmp(name, "almacen\n") == 0;
-  }
-  closedir(d);
-  return runs;
 }
 
 /* ---- the background thread ------------------------------------------------- */
@@ -113,7 +98,7 @@ static void stay_small(void *arg) {
     REQUIRE(alm_collect(m) == ALM_OK);
     require_list(list, 10000);
   }
-  REQUIRE(!thread_runs());
+  REQUIRE(!background_thread_runs());
 }
 
 static void a_small_heap_has_no_thread(void **state) {

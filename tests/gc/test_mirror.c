@@ -361,12 +361,8 @@ static void run_with(struct alm_heap_options options, unsigned threads,
   for (unsigned i = 0; i < threads; i++) {
     REQUIRE(pthread_join(g.workers[i].thread, NULL) == 0);
   }
-  struct alm_stats s;
   REQUIRE(alm_heap_destroy(g.heap) == ALM_OK);
-  alm_thread_flush();
-  (void)alm_release_memory(0);
-  alm_stats_read(&s);
-  REQUIRE(s.heap_inuse == 0 && alm_check());
+  all_memory_is_back();
 }
 
 static void one_thread_agrees_with_its_mirror(void **state) {

@@ -1406,7 +1406,6 @@ static void game(unsigned nplayers, size_t operations,
                  struct alm_heap_options options) {
   static uint64_t games;
   static struct game g;
-  struct alm_stats s;
   memset(&g, 0, sizeof g);
   g.nplayers = nplayers;
   g.operations = rounds(operations);
@@ -1423,10 +1422,7 @@ static void game(unsigned nplayers, size_t operations,
   deep_with(make_shared, &g, SHARED);
   scrub();
   play_all(&g, g.main);
-  alm_thread_flush();
-  (void)alm_release_memory(0);
-  alm_stats_read(&s);
-  REQUIRE(s.heap_inuse == 0);
+  all_memory_is_back();
 }
 
 /* ---- tests --------------------------------------------------------------------------------- */

@@ -61,13 +61,9 @@ static void begin(const struct alm_heap_options *options) {
 }
 
 static void end(void) {
-  struct alm_stats s;
   alm_mutator_detach(t.m);
   REQUIRE(alm_heap_destroy(t.heap) == ALM_OK);
-  alm_thread_flush();
-  (void)alm_release_memory(0);
-  alm_stats_read(&s);
-  REQUIRE(s.heap_inuse == 0);
+  all_memory_is_back();
 }
 
 static struct alm_heap_stats stats; /* not on the stack: it is scanned */

@@ -22,14 +22,6 @@ static void end_world(const struct world *w) {
   REQUIRE(alm_heap_destroy(w->heap) == ALM_OK);
 }
 
-static void all_memory_is_back(void) {
-  struct alm_stats s;
-  alm_thread_flush();
-  (void)alm_release_memory(0);
-  alm_stats_read(&s);
-  REQUIRE(s.heap_inuse == 0);
-}
-
 static pthread_t begin_thread(void *(*f)(void *), void *arg) {
   pthread_t thread;
   pthread_attr_t attr;

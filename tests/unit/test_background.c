@@ -5,30 +5,13 @@
 #include "api/background.h"
 #include "os/os.h"
 
-#include <dirent.h>
-
-/* Its name tells it from threads of ours and of sanitizers. */
-static bool thread_runs(void) {
-  DIR *d = opendir("/proc/self/task");
-  bool runs = false;
-  REQUIRE(d != NULL);
-  for (struct dirent *e; (e = readdir(d)) != NULL;) {
-    char path[300], name[16] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%s/comm", e->d_name);
-    runs |= os_file_read(path, name, sizeof name - 1) > 0 &&
-            strcmp(name, "almacen\n") == 0;
-  }
-  closedir(d);
-  return runs;
-}
-
 /* It gives itself the name when it runs, a little after it was started. */
 static bool thread_starts(void) {
   uint64_t end = now_ns() + 2000000000u;
-  while (!thread_runs() && now_ns() < end) {
+  while (!background_thread_runs() && now_ns() < end) {
     sleep_ms(1);
   }
-  return thread_runs();
+  return background_thread_runs();
 }
 
 /* A process of some age, with its library started. */
@@ -70,7 +53,7 @@ static bool comes_true_within(bool (*f)(void), unsigned ms) {
 }
 
 static bool thread_is_gone(void) {
-  return !thread_runs();
+  return !background_thread_runs();
 }
 
 static bool little_is_mapped(void) {
@@ -80,7 +63,7 @@ static bool little_is_mapped(void) {
 static void spike_and_wait(void *arg) {
   (void)arg;
   grow_old();
-  REQUIRE(!thread_runs());
+  REQUIRE(!background_thread_runs());
   spike(64 * MIB);
   REQUIRE(thread_starts());
   REQUIRE(mapped() > 32 * MIB);
@@ -109,7 +92,7 @@ static void stay_small(void *arg) {
   for (int i = 0; i < 1000; i++) {
     spike(4 * MIB);
   }
-  REQUIRE(!thread_runs());
+  REQUIRE(!background_thread_runs());
 }
 
 static void small_processes_have_no_thread(void **state) {
@@ -122,7 +105,7 @@ static void be_short(void *arg) {
   alm_free(alm_malloc(1));
   uint64_t begin = now_ns();
   spike(24 * MIB);
-  bool runs = thread_runs();
+  bool runs = background_thread_runs();
   REQUIRE(!runs || now_ns() - begin > 90000000);
 }
 
@@ -147,7 +130,7 @@ static void stay_off(void *arg) {
   (void)arg;
   grow_old();
   spike(64 * MIB);
-  REQUIRE(!thread_runs());
+  REQUIRE(!background_thread_runs());
   sleep_ms(300);
   REQUIRE(mapped() > 32 * MIB);
   REQUIRE(alm_option_set("background", "1") == ALM_OK);
