@@ -22,13 +22,16 @@ __attribute__((unused, noinline)) static void scrub(void) {
   __asm__ volatile("" ::"r"(area) : "memory"); /* else there is no need to */
 }
 
-/* The same as a statement, in a function that is not inlined. */
+/* Make the call far down: a statement for a function that is not inlined. The
+ * second scrub is for registers: clang aligns a frame by pushing whatever the
+ * last call has left in one. */
 #define DEEP(call)                                                             \
   do {                                                                         \
     char gap[DEEP_BYTES];                                                      \
     __asm__ volatile("" ::"r"(gap) : "memory");                                \
     scrub();                                                                   \
     call;                                                                      \
+    scrub();                                                                   \
     __asm__ volatile("" ::"r"(gap) : "memory");                                \
   } while (0)
 
