@@ -875,7 +875,7 @@ ALM_API enum alm_err alm_root_add(struct alm_heap *heap, const void *start,
  * Units    none
  * Returns  ALM_OK; else nothing has changed.
  * Errors   ALM_EINVAL: no such range.
- * Threads  any
+ * Threads  any; waits while the heap is being collected.
  * Cost     a lock; proportional to the number of ranges.
  * Since    0.1
  */
@@ -917,7 +917,7 @@ ALM_API enum alm_err alm_stack_add(struct alm_heap *heap, void *low,
  * Returns  ALM_OK; else nothing has changed.
  * Errors   ALM_EBUSY: a thread runs on it. ALM_EINVAL: NULL, or of another
  *          heap.
- * Threads  any
+ * Threads  any; waits while the heap is being collected.
  * Cost     a lock; proportional to the mutators.
  * Since    0.1
  */

@@ -28,9 +28,11 @@
 #define REST_BYTES (1 * MIB)
 /* Often enough that a spike is gone in seconds; 10 wake-ups a second. */
 #define TICK_NS ((uint64_t)100000000)
-/* A tenth of one CPU, but for emptying caches; as much more after a tick that
- * came late, because others had the CPU, but not all at once. */
-enum { SHARE = 10, LATE_TICKS_MAX = 5 };
+/* A tenth of one CPU, but for emptying caches. */
+#define BUDGET_NS (TICK_NS / 10)
+/* A tick that came late, because others had the CPU, does the work of those it
+ * stands for, but not of more than these. */
+enum { LATE_TICKS_MAX = 5 };
 /* A cache without a slow path for this many ticks is idle. */
 enum { IDLE_TICKS = 5 };
 /* Trace functions of the program run on it, see alm_collect. */
@@ -68,12 +70,25 @@ static uint64_t background_work_bytes(void) {
   return background_free_bytes() + idle_unswept_bytes();
 }
 
+/* Release what is above `keep` within the budget. In pieces: a fork waits for
+ * one. Returns pages. */
+static size_t background_release(uint64_t keep, uint64_t budget_ns) {
+  size_t released = 0, more = 1;
+  while (budget_ns > 0 && more > 0) {
+    uint64_t piece_ns = min_size(budget_ns, BUDGET_NS);
+    more = scavenge_step((size_t)keep >> PAGE_SHIFT, piece_ns);
+    released += more;
+    budget_ns -= piece_ns;
+  }
+  return released;
+}
+
 /* One tick: true if there may be more to do. */
 static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
                             unsigned tick) {
   struct misuse bad = {0, NULL, 0, 0, 0};
-  uint64_t late_ns = min_size(elapsed_ns, LATE_TICKS_MAX * TICK_NS);
-  uint64_t budget_ns = max_size(late_ns, TICK_NS) / SHARE;
+  uint64_t nticks = max_size(min_size(elapsed_ns / TICK_NS, LATE_TICKS_MAX), 1);
+  uint64_t budget_ns = nticks * BUDGET_NS;
   uint64_t begin = os_cpu_ns();
   bool trimmed = false, swept = idle_sweep(budget_ns);
   uint64_t spent_ns = os_cpu_ns() - begin;
@@ -93,7 +108,7 @@ static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
   uint64_t keep = scavenge_goal_step(goal, used, elapsed_ns, decay_ns);
   size_t released = 0;
   if (free_bytes > keep && spent_ns < budget_ns) {
-    released = scavenge_step((size_t)keep >> PAGE_SHIFT, budget_ns - spent_ns);
+    released = background_release(keep, budget_ns - spent_ns);
   }
   if (released > 0 && conf_number(CONF_scavtrace)) {
     diag_line("scavenge: %zu KiB returned, %llu KiB kept, %llu KiB in use",
