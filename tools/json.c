@@ -118,7 +118,7 @@ static void put_pauses(cJSON *parent, const struct alm_gc_stats *gc) {
 
     cJSON_AddItemToArray(list, object);
     if (i < ALM_PAUSE_COUNT - 1) {
-      put_count(object, "below_ns", ((uint64_t)1 << i) * 1000);
+      put_count(object, "below_ns", alm_pause_below_ns((unsigned)i));
     } else {
       must(cJSON_AddNullToObject(object, "below_ns"));
     }
@@ -138,6 +138,8 @@ static void put_gc(cJSON *parent, const struct alm_gc_stats *gc) {
   put_count(object, "collections", gc->collections);
   put_count(object, "pause_ns", gc->pause_ns);
   put_count(object, "pause_ns_max", gc->pause_ns_max);
+  put_count(object, "pause_p50_ns", alm_pause_quantile_ns(gc, 500));
+  put_count(object, "pause_p99_ns", alm_pause_quantile_ns(gc, 990));
   put_count(object, "cpu_ns", gc->cpu_ns);
   put_count(object, "alloc_bytes", gc->alloc_bytes);
   put_count(object, "heap_bytes", gc->heap_bytes);

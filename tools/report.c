@@ -696,8 +696,9 @@ static void put_collections(const struct text *text, const struct image *image,
   snprintf(remark, sizeof remark, "%s of the wall time",
            text_percent((double)gc->pause_ns, (double)wall_ns).s);
   put_time(text, "all pauses", gc->pause_ns, remark);
-  snprintf(remark, sizeof remark, "%s on average",
-           short_time(gc->pause_ns / gc->collections).s);
+  snprintf(remark, sizeof remark, "p50 %s, p99 %s",
+           short_time(alm_pause_quantile_ns(gc, 500)).s,
+           short_time(alm_pause_quantile_ns(gc, 990)).s);
   put_time(text, "longest pause", gc->pause_ns_max, remark);
   *remark = '\0';
   if (image->cpu_ns >= gc->cpu_ns) {
@@ -734,10 +735,10 @@ static void put_collected_bytes(const struct text *text,
   fputc('\n', text->out);
 }
 
-/* "256 us", "4 ms", "2.1 s": less than 2^i us. */
-static struct text_number pause_name(int i) {
+/* "256 us", "4 ms", "2.1 s": less than 2^octave us. */
+static struct text_number pause_name(int octave) {
   struct text_number number;
-  const double us = (double)((uint64_t)1 << i);
+  const double us = (double)((uint64_t)1 << octave);
 
   if (us < 1e3) {
     snprintf(number.s, sizeof number.s, "%.0f us", us);
@@ -749,20 +750,38 @@ static struct text_number pause_name(int i) {
   return number;
 }
 
+/* Pauses of less than 2^i us that are in no element before; the last one has
+ * all longer ones. A quarter of the elements that the account has. */
+enum { OCTAVE_LAST = (ALM_PAUSE_COUNT + 2) / 4 };
+
+struct octaves {
+  uint64_t pauses[OCTAVE_LAST + 1];
+};
+
+static struct octaves octaves_of(const struct alm_gc_stats *gc) {
+  struct octaves octaves = {0};
+
+  for (int i = 0; i < ALM_PAUSE_COUNT; i++) {
+    octaves.pauses[(i + 3) / 4] += gc->pauses[i];
+  }
+  return octaves;
+}
+
 /* How many pauses were how long: from the first length that occurred to the
  * last. */
 static void print_pauses(const struct text *text,
                          const struct alm_gc_stats *gc) {
   const int columns = text->width < 48 ? 0 : text->width - 38;
-  int first = ALM_PAUSE_COUNT, last = -1;
+  const struct octaves octaves = octaves_of(gc);
+  int first = 0, last = -1;
   uint64_t most = 0, all = 0, so_far = 0;
 
-  for (int i = 0; i < ALM_PAUSE_COUNT; i++) {
-    if (!gc->pauses[i]) continue;
+  for (int i = 0; i <= OCTAVE_LAST; i++) {
+    if (!octaves.pauses[i]) continue;
     if (last < 0) first = i;
     last = i;
-    if (gc->pauses[i] > most) most = gc->pauses[i];
-    all += gc->pauses[i];
+    if (octaves.pauses[i] > most) most = octaves.pauses[i];
+    all += octaves.pauses[i];
   }
   if (first == last || last < 0) return;
   text_heading(text, "Pauses by length", NULL);
@@ -771,15 +790,15 @@ static void print_pauses(const struct text *text,
           "up to here");
   text_style(text, TEXT_PLAIN);
   for (int i = first; i <= last; i++) {
-    const bool is_open = i == ALM_PAUSE_COUNT - 1;
+    const bool is_open = i == OCTAVE_LAST;
 
-    so_far += gc->pauses[i];
+    so_far += octaves.pauses[i];
     put_right(text, 11,
               is_open ? (struct text_number){"longer"} : pause_name(i));
-    put_right(text, 12, text_count(gc->pauses[i]));
+    put_right(text, 12, text_count(octaves.pauses[i]));
     fputs("  ", text->out);
     text_style(text, TEXT_OBJECTS);
-    text_bar(text, gc->pauses[i], most, columns);
+    text_bar(text, octaves.pauses[i], most, columns);
     text_style(text, TEXT_PLAIN);
     put_right(text, 10, text_percent((double)so_far, (double)all));
     fputc('\n', text->out);

@@ -96,8 +96,10 @@ def check_gc(gc):
     check(gc["pause_ns_max"] <= gc["pause_ns"], gc)
     check(gc["pause_ns"] <= gc["pause_ns_max"] * gc["collections"], gc)
     longest = gc["pauses"][-1]["below_ns"] if gc["pauses"] else 0
-    check(longest is None or longest / 2 - 1000 <= gc["pause_ns_max"] <=
+    check(longest is None or longest * 4 / 5 - 1000 <= gc["pause_ns_max"] <=
           longest, gc)
+    check(gc["pause_p50_ns"] <= gc["pause_p99_ns"] <= gc["pause_ns_max"], gc)
+    equal(gc["pause_p50_ns"] > 0, gc["collections"] > 0, gc)
     check(gc["heap_bytes"] <= gc["heap_bytes_max"], gc)
     check(gc["live_bytes"] <= gc["live_bytes_max"], gc)
     check(gc["finalizers_run"] <= gc["finalizers_queued"], gc)
