@@ -28,6 +28,16 @@ static void put_right(const struct text *text, int columns,
   fprintf(text->out, "%*s", columns, number.s);
 }
 
+/* As text_time, with more digits where pauses need them. */
+static struct text_number short_time(uint64_t ns) {
+  struct text_number number;
+  const double ms = (double)ns / 1e6;
+
+  if (ms >= 9.995) return text_time(ns);
+  snprintf(number.s, sizeof number.s, ms < 0.9995 ? "%.3f ms" : "%.2f ms", ms);
+  return number;
+}
+
 static void put_dim(const struct text *text, const char *s) {
   text_style(text, TEXT_DIM);
   fputs(s, text->out);
@@ -132,19 +142,29 @@ static void put_verdict(const struct text *text, struct spread ours,
   text_style(text, TEXT_PLAIN);
 }
 
+static struct text_number measured_text(const struct measured *what,
+                                        uint64_t value) {
+  switch (what->unit) {
+  case MEASURED_PAUSE:
+    return short_time(value);
+  case MEASURED_BYTES:
+    return text_bytes(value);
+  case MEASURED_NUMBER:
+    return text_count(value);
+  case MEASURED_TIME:
+    break;
+  }
+  return text_time(value);
+}
+
 static void print_measured(const struct run *run, const struct text *text,
                            const struct measured *what) {
   const struct spread ours = run_spread(run, what, false);
   const struct spread theirs = run_spread(run, what, true);
 
-  fprintf(text->out, "  %-9s", what->name);
-  if (what->is_bytes) {
-    put_right(text, 12, text_bytes(ours.median));
-    put_right(text, 12, text_bytes(theirs.median));
-  } else {
-    put_right(text, 12, text_time(ours.median));
-    put_right(text, 12, text_time(theirs.median));
-  }
+  fprintf(text->out, "  %-11s", what->name);
+  put_right(text, 11, measured_text(what, ours.median));
+  put_right(text, 11, measured_text(what, theirs.median));
   if (theirs.median > 0) {
     fprintf(text->out, "%9.2f   ", (double)ours.median / (double)theirs.median);
     put_verdict(text, ours, theirs, run->nrounds);
@@ -162,17 +182,26 @@ static void print_compare(const struct run *run, const struct text *text) {
   snprintf(remark, sizeof remark,
            run->nrounds == 1 ? "%zu round" : "medians of %zu rounds",
            run->nrounds);
-  text_heading(text, "Compared with the system's malloc", remark);
+  text_heading(text,
+               run->is_gc ? "Compared with the system's libgc"
+                          : "Compared with the system's malloc",
+               remark);
   if (run->is_cut_short) {
     text_style(text, TEXT_BAD);
     fputs("  a signal ended the comparison early\n", text->out);
     text_style(text, TEXT_PLAIN);
   }
+  if (run->is_ours_twice) {
+    text_style(text, TEXT_BAD);
+    fputs("  the system's side had almacen's libgc, too (LD_LIBRARY_PATH?)\n",
+          text->out);
+    text_style(text, TEXT_PLAIN);
+  }
   if (run->nrounds == 0) return;
   text_style(text, TEXT_DIM);
-  fprintf(text->out, "  %-9s%12s%12s%9s\n", "", "almacen", "system", "ratio");
+  fprintf(text->out, "  %-11s%11s%11s%9s\n", "", "almacen", "system", "ratio");
   text_style(text, TEXT_PLAIN);
-  for (int i = 0; i < MEASURED_COUNT; i++) {
+  for (int i = 0; i < run_measured(run); i++) {
     print_measured(run, text, &measured_table[i]);
   }
   for (size_t i = 0; i < run->nrounds; i++) {
@@ -431,7 +460,12 @@ static void put_realloc(const struct text *text,
 static void name_copy(const struct run *run, const struct image *image,
                       char *remark, size_t size) {
   const struct account *account = &run->account;
-  const char *copy = image->is_malloc ? "malloc" : "almacen linked into it";
+  static const char *const own[] = {[FACE_ALM] = "own almacen",
+                                    [FACE_MALLOC] = "malloc",
+                                    [FACE_GC] = "libgc",
+                                    [FACE_LIBGC] = "libgc"};
+  const char *copy =
+      image->face == FACE_ALM ? "almacen linked into it" : own[image->face];
   size_t end;
   const size_t first =
       record_copies(account, (size_t)(image - account->images), &end);
@@ -440,8 +474,7 @@ static void name_copy(const struct run *run, const struct image *image,
   *remark = '\0';
   if (account->nprocesses < 2) {
     if (!is_alone)
-      snprintf(remark, size, "of the program's %s",
-               image->is_malloc ? copy : "own almacen");
+      snprintf(remark, size, "of the program's %s", own[image->face]);
   } else {
     snprintf(remark, size, "of the biggest process, %u%s%s", image->pid,
              is_alone ? "" : ": ", is_alone ? "" : copy);
@@ -654,16 +687,6 @@ static void print_spans(const struct run *run, const struct text *text,
 }
 
 /* ---- collected heaps ---------------------------------------------------- */
-
-/* As text_time, with more digits where pauses need them. */
-static struct text_number short_time(uint64_t ns) {
-  struct text_number number;
-  const double ms = (double)ns / 1e6;
-
-  if (ms >= 9.995) return text_time(ns);
-  snprintf(number.s, sizeof number.s, ms < 0.9995 ? "%.3f ms" : "%.2f ms", ms);
-  return number;
-}
 
 /* "  name   12.3 ms    remark" */
 static void put_time(const struct text *text, const char *name, uint64_t ns,
@@ -887,7 +910,12 @@ static void print_collected(const struct run *run, const struct text *text) {
 static void print_trouble(const struct run *run, const struct text *text) {
   const struct account *account = &run->account;
 
-  if (!account->nimages) {
+  if (run->is_gc && !account->ncollectors) {
+    fputs("\n  No process left a record of collections: the program has no\n"
+          "  libgc, or brings its own in itself (statically linked), or is\n"
+          "  set-user-ID, or cannot write to the temporary directory.\n",
+          text->out);
+  } else if (!account->nimages) {
     fputs("\n  No process left a record: the program allocated nothing, or\n"
           "  loads no libraries from LD_PRELOAD (statically linked without\n"
           "  almacen, set-user-ID), or cannot write to the temporary\n"
@@ -916,19 +944,20 @@ static bool is_collector(const struct run *run, const struct image *image) {
 static void print_image(const struct run *run, const struct text *text,
                         const struct image *image) {
   print_memory(run, text, image);
-  if (is_collector(run, image)) print_collected(run, text);
+  if (!run->is_gc && is_collector(run, image)) print_collected(run, text);
   print_classes(run, text, image);
   print_spans(run, text, image);
 }
 
 /* The biggest image, its largest copy first; then the collected heaps, if
- * they are another's. */
+ * they are another's. With --gc these come first: they are what is asked. */
 static void print_images(const struct run *run, const struct text *text) {
   const struct account *account = &run->account;
   const struct image *biggest = &account->images[account->biggest];
-  bool has_collector = is_collector(run, biggest);
+  bool has_collector = run->is_gc || is_collector(run, biggest);
   size_t end;
 
+  if (run->is_gc && account->ncollectors) print_collected(run, text);
   print_image(run, text, biggest);
   for (size_t k = record_copies(account, account->biggest, &end); k < end;
        k++) {
