@@ -3,6 +3,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#define ALM_LIBGC_FACE 1
 #include <pthread.h>
 
 /* The library's own threads are not what the interposed functions are for

@@ -314,7 +314,7 @@ static GC_descr gc_make_extended(const GC_word *bitmap, size_t words,
     gc_types.nbitmaps++;
   }
   gc_unlock();
-  return index < BITMAPS_MAX ? GC_MAKE_PROC(PROC_EXTENDED, index) : all;
+  return index < BITMAPS_MAX ? GC_MAKE_PROC((GC_word)PROC_EXTENDED, index) : all;
 }
 
 static bool gc_bit(const GC_word *bitmap, size_t i) {
@@ -400,7 +400,7 @@ void GC_init_gcj_malloc(int index, void *proc) {
         ((GC_word)(-(GC_signed_word)WORD - GC_INDIR_PER_OBJ_BIAS) &
          ~(GC_word)GC_DS_TAGS) |
         GC_DS_PER_OBJECT;
-    gc.kinds[KIND_GCJ_DEBUG].descr = GC_MAKE_PROC(index, 1);
+    gc.kinds[KIND_GCJ_DEBUG].descr = GC_MAKE_PROC((GC_word)index, (GC_word)1);
     GC_gcj_debug_kind = KIND_GCJ_DEBUG;
     GC_gcj_kind = KIND_GCJ;
   }
@@ -560,10 +560,11 @@ void GC_clear_mark_bit(const void *p) {
   gc_set_mark(p, false);
 }
 
-/* A use that the compiler cannot see through. */
+/* A use that the compiler cannot see through: gc.h asks for it where it has no
+ * other way. */
+__attribute__((visibility("default"))) void GC_noop1(GC_word word);
 void GC_noop1(GC_word word) {
-  static volatile GC_word sink;
-  sink = word;
+  __asm__ volatile("" : : "r"(word) : "memory");
 }
 
 void *GC_clear_stack(void *p) {

@@ -149,8 +149,6 @@ int GC_thread_is_registered(void) {
 /* Threads may register at any time. */
 void GC_allow_register_threads(void) {
 }
-void GC_use_threads_discovery(void) {
-}
 void GC_start_mark_threads(void) {
 }
 
