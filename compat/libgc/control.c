@@ -64,6 +64,7 @@ static struct {
   GC_stop_func stop;
   uint64_t first_bytes; /* see FIRST_BYTES                     */
   uint64_t max_bytes;   /* 0: none                             */
+  uint64_t obtained_bytes;
   uint64_t told_bytes;  /* the size GC_on_heap_resize has seen */
   uint64_t measured_ns; /* pauses before the measurement       */
   bool is_measured;
@@ -75,7 +76,6 @@ static struct {
   size_t min_bytes;
   int rate;
   int prior_attempts;
-  int pages_executable;
   int vdb_allowed;
   int unmaps;     /* GC_set_force_unmap_on_gcollect */
   bool is_manual; /* GC_set_disable_automatic_collection */
@@ -93,7 +93,12 @@ static struct {
                 .prior_attempts = 1};
 
 /* The thread has asked for the collection that it makes. */
-static __thread bool gc_is_requested __attribute__((tls_model("initial-exec")));
+struct gc_request {
+  GC_stop_func stop;
+  bool is_made;
+};
+static __thread struct gc_request gc_request
+    __attribute__((tls_model("initial-exec")));
 
 #define GC_PARAMETER(type, name, variable)                                     \
   void GC_set_##name(type value) {                                             \
@@ -133,20 +138,35 @@ GC_PARAMETER(GC_word, allocd_bytes_per_finalizer,
 GC_PARAMETER(size_t, min_bytes_allocd, gc_control.min_bytes)
 GC_PARAMETER(int, rate, gc_control.rate)
 GC_PARAMETER(int, max_prior_attempts, gc_control.prior_attempts)
-GC_PARAMETER(int, pages_executable, gc_control.pages_executable)
 GC_PARAMETER(int, manual_vdb_allowed, gc_control.vdb_allowed)
 GC_PARAMETER(int, force_unmap_on_gcollect, gc_control.unmaps)
 
-/* How pointers are taken is decided with the first object. */
+/* Objects that exist already have no byte for a pointer to their end. */
 void GC_set_all_interior_pointers(int value) {
-  if (gc.is_started && (value != 0) == gc.is_base_only) {
-    gc_fail("GC_set_all_interior_pointers: called after initialization");
-  }
+  gc_lock();
   GC_all_interior_pointers = value != 0;
+  if (gc.is_started) {
+    gc.extra = value != 0;
+    gc.is_base_only = value == 0;
+    gc.core->set_base_only(gc.heap, gc.is_base_only);
+  }
+  gc_unlock();
 }
 
 int GC_get_all_interior_pointers(void) {
   return GC_all_interior_pointers;
+}
+
+/* No page of ours is ever executable; doc/libgc.md. */
+void GC_set_pages_executable(int value) {
+  if (value != 0) {
+    gc_warn("GC Warning: GC_set_pages_executable(%ld): not provided\n",
+            (GC_word)value);
+  }
+}
+
+int GC_get_pages_executable(void) {
+  return 0;
 }
 
 void GC_set_disable_automatic_collection(int value) {
@@ -233,6 +253,7 @@ void gc_control_start(void) {
   gc_control.aborts_on_leak = gc_env_flag("GC_ABORT_ON_LEAK");
   gc_control.is_incremental |= gc_env_flag("GC_ENABLE_INCREMENTAL");
   gc.core->set_first(gc.heap, gc_control.first_bytes);
+  gc_control.told_bytes = gc_control.first_bytes;
   gc.core->set_limit(gc.heap, gc_control.max_bytes);
   gc.core->stats(gc.heap, &stats, &more);
   GC_parallel = (int)more.markers - 1;
@@ -255,6 +276,16 @@ void GC_set_max_heap_size(GC_word bytes) {
   gc_unlock();
 }
 
+/* gc.lock is held, or this is its holder. */
+static void gc_tell_size(uint64_t bytes) {
+  if (bytes > gc_control.told_bytes) {
+    gc_control.told_bytes = bytes;
+    if (GC_on_heap_resize != NULL) {
+      GC_on_heap_resize(bytes);
+    }
+  }
+}
+
 int GC_expand_hp(size_t bytes) {
   gc_start();
   uint64_t now = GC_get_heap_size(), wanted;
@@ -265,6 +296,7 @@ int GC_expand_hp(size_t bytes) {
   if (ok) {
     gc_control.first_bytes = wanted;
     gc.core->set_first(gc.heap, wanted);
+    gc_tell_size(wanted);
   }
   gc_unlock();
   return ok;
@@ -281,21 +313,22 @@ void GC_register_displacement(size_t bytes) {
 /* ---- collecting ---------------------------------------------------------------------------- */
 
 bool gc_control_may_collect(void) {
-  return GC_dont_gc == 0 && (gc_is_requested || !gc_control.is_manual) &&
-         gc_control.stop() == 0;
+  GC_stop_func stop = gc_request.is_made ? gc_request.stop : gc_control.stop;
+  return GC_dont_gc == 0 && (gc_request.is_made || !gc_control.is_manual) &&
+         stop() == 0;
 }
 
-static bool gc_collect_now(void) {
+static bool gc_collect_now(GC_stop_func stop) {
   enum alm_err err = ALM_EBUSY;
   if (!gc_enter()) {
     return false;
   }
-  gc_is_requested = true;
+  gc_request = (struct gc_request){stop, true};
   while (gc_control_may_collect() &&
          (err = gc.core->collect(gc_self->mutator)) == ALM_EBUSY) {
     (void)sched_yield(); /* that one may have begun too early for us */
   }
-  gc_is_requested = false;
+  gc_request.is_made = false;
   if (err == ALM_OK) {
     gc_finalizers_offer();
   }
@@ -303,24 +336,21 @@ static bool gc_collect_now(void) {
 }
 
 void GC_gcollect(void) {
-  if (gc_collect_now() && gc_control.unmaps) {
+  if (gc_collect_now(gc_control.stop) && gc_control.unmaps) {
     gc.core->sweep(gc_self->mutator);
     (void)gc.core->release(0);
   }
 }
 
 void GC_gcollect_and_unmap(void) {
-  if (gc_collect_now()) {
+  if (gc_collect_now(gc_never_stop)) {
     gc.core->sweep(gc_self->mutator);
     (void)gc.core->release(0);
   }
 }
 
 int GC_try_to_collect(GC_stop_func stop) {
-  if (stop() != 0) {
-    return 0;
-  }
-  return gc_collect_now();
+  return gc_collect_now(stop);
 }
 
 /* Nothing is left over between collections. */
@@ -429,12 +459,7 @@ void gc_control_started(void *arg) {
   struct alm_heap_stats s;
   struct alm_core_stats more;
   gc.core->stats(gc.heap, &s, &more);
-  if (s.heap_bytes > gc_control.told_bytes) {
-    gc_control.told_bytes = s.heap_bytes;
-    if (GC_on_heap_resize != NULL) {
-      GC_on_heap_resize(s.heap_bytes);
-    }
-  }
+  gc_tell_size(s.heap_bytes);
   gc_debug_report();
   gc_report_leaks();
   if (gc_control.prints_stats) {
@@ -514,9 +539,22 @@ size_t GC_get_total_bytes(void) {
   return gc_numbers().heap.alloc_bytes;
 }
 
+/* The most there was: it never falls. */
+static uint64_t gc_obtained_bytes(const struct gc_numbers *n) {
+  uint64_t now =
+      n->more.mapped_bytes > n->size ? n->more.mapped_bytes : n->size;
+  gc_lock();
+  if (now > gc_control.obtained_bytes) {
+    gc_control.obtained_bytes = now;
+  }
+  now = gc_control.obtained_bytes;
+  gc_unlock();
+  return now;
+}
+
 size_t GC_get_obtained_from_os_bytes(void) {
   struct gc_numbers n = gc_numbers();
-  return n.more.mapped_bytes > n.size ? n.more.mapped_bytes : n.size;
+  return gc_obtained_bytes(&n);
 }
 
 size_t GC_get_memory_use(void) {
@@ -559,8 +597,7 @@ size_t GC_get_prof_stats(struct GC_prof_stats_s *out, size_t bytes) {
       s.allocd_bytes_before_gc > n.heap.live_bytes
           ? s.allocd_bytes_before_gc - n.heap.live_bytes
           : 0;
-  s.obtained_from_os_bytes =
-      n.more.mapped_bytes > n.size ? n.more.mapped_bytes : n.size;
+  s.obtained_from_os_bytes = gc_obtained_bytes(&n);
   size_t copied = bytes < sizeof s ? bytes : sizeof s;
   memcpy(out, &s, copied);
   if (bytes > copied) {
@@ -624,26 +661,26 @@ void GC_dump_named(const char *name) {
   count.nrows = count.others = 0;
   gc.core->world_visit(gc.heap, gc_count_one, &count);
   GC_start_world_external();
-  gc_print("*** GC dump%s%s, collection %lu\n", name ? " " : "",
-           name ? name : "", (unsigned long)GC_gc_no);
-  gc_print("heap %llu KiB, live after the last collection %llu KiB, "
-           "allocated since %llu KiB\n",
-           (unsigned long long)n.heap.heap_bytes >> 10,
-           (unsigned long long)n.heap.live_bytes >> 10,
-           (unsigned long long)n.more.since_bytes >> 10);
-  gc_print("*** Static roots:\n");
+  gc_show("*** GC dump%s%s, collection %lu\n", name ? " " : "",
+          name ? name : "", (unsigned long)GC_gc_no);
+  gc_show("heap %llu KiB, live after the last collection %llu KiB, "
+          "allocated since %llu KiB\n",
+          (unsigned long long)n.heap.heap_bytes >> 10,
+          (unsigned long long)n.heap.live_bytes >> 10,
+          (unsigned long long)n.more.since_bytes >> 10);
+  gc_show("*** Static roots:\n");
   GC_dump_regions();
-  gc_print("*** Objects (kind, bytes, count):\n");
+  gc_show("*** Objects (kind, bytes, count):\n");
   for (size_t i = 0; i < count.nrows; i++) {
-    gc_print("%u %zu %zu\n", count.rows[i].kind, count.rows[i].slot_bytes,
-             count.rows[i].objects);
+    gc_show("%u %zu %zu\n", count.rows[i].kind, count.rows[i].slot_bytes,
+            count.rows[i].objects);
   }
   GC_dump_finalization();
 }
 
 /* Free slots are bits, not lists; a run is what a mutator has of them. */
 void GC_print_free_list(int kind, size_t granules) {
-  gc_print("kind %d, %zu granules: no free list\n", kind, granules);
+  gc_show("kind %d, %zu granules: no free list\n", kind, granules);
 }
 
 void GC_dump(void) {

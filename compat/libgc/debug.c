@@ -113,14 +113,13 @@ void *GC_debug_malloc_atomic(size_t bytes, GC_EXTRA_PARAMS) {
 }
 
 void *GC_debug_malloc_uncollectable(size_t bytes, GC_EXTRA_PARAMS) {
-  return gc_debug_set(gc_alloc_exact(KIND_UNCOLLECTABLE, gc_debug_bytes(bytes)),
-                      bytes, s, i);
+  return gc_debug_set(GC_malloc_uncollectable(gc_debug_bytes(bytes)), bytes, s,
+                      i);
 }
 
 void *GC_debug_malloc_atomic_uncollectable(size_t bytes, GC_EXTRA_PARAMS) {
-  return gc_debug_set(
-      gc_alloc_exact(KIND_ATOMIC_UNCOLLECTABLE, gc_debug_bytes(bytes)), bytes,
-      s, i);
+  return gc_debug_set(GC_malloc_atomic_uncollectable(gc_debug_bytes(bytes)),
+                      bytes, s, i);
 }
 
 void *GC_debug_malloc_ignore_off_page(size_t bytes, GC_EXTRA_PARAMS) {

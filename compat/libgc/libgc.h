@@ -162,14 +162,15 @@ GC_INTERNAL void gc_fail(const char *message) __attribute__((noreturn));
 /* To the log: stderr, GC_LOG_FILE or GC_set_log_fd. */
 GC_INTERNAL void gc_print(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
+/* To standard output, or GC_LOG_FILE: what was asked for. */
+GC_INTERNAL void gc_show(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
 
 /* ---- alloc.c ------------------------------------------------------------- */
 
 /* At least `bytes` (the extra one is added here) of a kind, zeroed unless
  * atomic; NULL or what the oom function says. */
 GC_INTERNAL void *gc_alloc(unsigned kind, size_t bytes);
-/* The same without the extra byte. */
-GC_INTERNAL void *gc_alloc_exact(unsigned kind, size_t bytes);
 /* What p points into. False: no object in use. */
 GC_INTERNAL bool gc_find(const void *p, struct alm_core_object *out);
 GC_INTERNAL unsigned gc_kind_of(const struct alm_core_object *o);

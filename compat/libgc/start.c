@@ -98,20 +98,32 @@ void *GC_call_with_alloc_lock(GC_fn_type fn, void *client_data) {
 
 /* ---- messages ---------------------------------------------------------------- */
 
-void gc_print(const char *format, ...) {
+static void gc_write(int fd, const char *format, va_list args) {
   char line[512];
-  va_list args;
-  va_start(args, format);
   int n = vsnprintf(line, sizeof line, format, args);
-  va_end(args);
   n = n < (int)sizeof line ? n : (int)sizeof line - 1;
   for (int done = 0; done < n;) {
-    ssize_t one = write(gc_options.log_fd, line + done, (size_t)(n - done));
+    ssize_t one = write(fd, line + done, (size_t)(n - done));
     if (one < 0 && errno != EINTR) {
       return;
     }
     done += one > 0 ? (int)one : 0;
   }
+}
+
+void gc_print(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  gc_write(gc_options.log_fd, format, args);
+  va_end(args);
+}
+
+void gc_show(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  gc_write(gc_options.is_log_open ? gc_options.log_fd : STDOUT_FILENO, format,
+           args);
+  va_end(args);
 }
 
 static void GC_CALLBACK gc_warn_default(char *message, GC_word arg) {
