@@ -150,8 +150,7 @@ static int run_named(const char *name) {
 
 /* Runs a part with the variable set; returns its status, and its standard
  * error in `text`. */
-static int run_with(const char *variable, const char *value,
-                    const char *part) {
+static int run_with(const char *variable, const char *value, const char *part) {
   setenv(variable, value, 1);
   int status = run_part(part, text, sizeof text);
   unsetenv(variable);

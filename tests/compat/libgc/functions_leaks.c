@@ -81,8 +81,7 @@ static void leak_kind(void *kind) {
 }
 
 TEST("GC_register_describe_type_fn describes the objects of a kind") {
-  int kind =
-      (int)GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1);
+  int kind = (int)GC_new_kind(GC_new_free_list(), GC_DS_LENGTH, 1, 1);
   GC_register_describe_type_fn(kind, describe);
   apart(leak_kind, &kind);
   CHECK_THAT(collect_captured(), >, 0);
