@@ -43,10 +43,13 @@ static GC_COLD void *gc_alloc_slow(unsigned kind, size_t bytes, size_t extra) {
   }
   uint32_t layouts = gc.kinds[kind].layouts;
   struct alm_mutator *m = gc_self->mutator;
-  void *p = n > SMALL_MAX
-                ? gc.core->take_large(m, layouts, n, !gc_is_atomic(kind))
-                : gc.core->take(
-                      m, layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class);
+  void *p;
+  if (n > SMALL_MAX) {
+    p = gc.core->take_large(m, layouts, n, !gc_is_atomic(kind));
+    gc_control_see_size();
+  } else {
+    p = gc.core->take(m, layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class);
+  }
   if (GC_UNLIKELY(gc_finalizers_wait())) {
     gc_finalizers_offer();
   }

@@ -82,7 +82,7 @@ static struct {
   struct {
     void *object;
     size_t bytes;
-    bool is_atomic;
+    unsigned kind;
   } leaks[LEAKS_MAX];
   unsigned nleaks;
 } gc_control = {.stop = gc_never_stop,
@@ -286,6 +286,18 @@ static void gc_tell_size(uint64_t bytes) {
   }
 }
 
+void gc_control_see_size(void) {
+  struct alm_heap_stats s;
+  struct alm_core_stats more;
+  if (GC_on_heap_resize == NULL) {
+    return;
+  }
+  gc.core->stats(gc.heap, &s, &more);
+  gc_lock();
+  gc_tell_size(s.heap_bytes);
+  gc_unlock();
+}
+
 int GC_expand_hp(size_t bytes) {
   gc_start();
   uint64_t now = GC_get_heap_size(), wanted;
@@ -342,8 +354,13 @@ void GC_gcollect(void) {
   }
 }
 
+/* What GC_expand_hp has asked for goes, too. */
 void GC_gcollect_and_unmap(void) {
   if (gc_collect_now(gc_never_stop)) {
+    gc_lock();
+    gc_control.first_bytes = FIRST_BYTES;
+    gc.core->set_first(gc.heap, FIRST_BYTES);
+    gc_unlock();
     gc.core->sweep(gc_self->mutator);
     (void)gc.core->release(0);
   }
@@ -441,9 +458,8 @@ static void gc_report_leaks(void) {
   unsigned n = gc_control.nleaks;
   gc_control.nleaks = 0;
   for (unsigned i = 0; i < n; i++) {
-    gc_print("Leaked %s object at %p of %zu bytes\n",
-             gc_control.leaks[i].is_atomic ? "atomic" : "composite",
-             gc_control.leaks[i].object, gc_control.leaks[i].bytes);
+    gc_debug_say_leaked(gc_control.leaks[i].object, gc_control.leaks[i].bytes,
+                        gc_control.leaks[i].kind);
     gc.core->del(gc.heap, gc_control.leaks[i].object);
   }
   if (n > 0 && gc_control.aborts_on_leak) {
@@ -463,10 +479,10 @@ void gc_control_started(void *arg) {
   gc_debug_report();
   gc_report_leaks();
   if (gc_control.prints_stats) {
-    gc_print("Collection %lu: %llu KiB live in %llu KiB, pause %llu us\n",
-             (unsigned long)GC_gc_no, (unsigned long long)s.live_bytes >> 10,
-             (unsigned long long)s.heap_bytes >> 10,
-             (unsigned long long)s.pause_ns_last / 1000);
+    gc_log("Collection %lu: %llu KiB live in %llu KiB, pause %llu us\n",
+           (unsigned long)GC_gc_no, (unsigned long long)s.live_bytes >> 10,
+           (unsigned long long)s.heap_bytes >> 10,
+           (unsigned long long)s.pause_ns_last / 1000);
   }
   gc_tell(GC_EVENT_END);
 }
@@ -480,7 +496,7 @@ static void gc_find_leak(const struct alm_core_object *o, void *m) {
   unsigned i = gc_control.nleaks++;
   gc_control.leaks[i].object = o->base;
   gc_control.leaks[i].bytes = o->bytes;
-  gc_control.leaks[i].is_atomic = o->kind == ALM_NOSCAN;
+  gc_control.leaks[i].kind = gc_kind_of(o);
   gc.core->mark_range(m, &o->base, sizeof o->base, false);
 }
 

@@ -354,6 +354,30 @@ void gc_debug_report(void) {
   gc_debugging.nsmashed = 0;
 }
 
+/* The kind in words: the client's own, if it has a function for that. */
+static void gc_debug_describe(void *object, unsigned kind,
+                              char text[GC_TYPE_DESCR_LEN + 1]) {
+  bool is_atomic = kind == KIND_ATOMIC || kind == KIND_ATOMIC_UNCOLLECTABLE;
+  memset(text, 0, GC_TYPE_DESCR_LEN + 1);
+  if (gc.kinds[kind].describe != NULL) {
+    gc.kinds[kind].describe(object, text);
+  } else {
+    strcpy(text, is_atomic ? "atomic" : "composite");
+  }
+}
+
+void gc_debug_say_leaked(void *object, size_t bytes, unsigned kind) {
+  const struct gc_debug *d = object;
+  char text[GC_TYPE_DESCR_LEN + 1];
+  gc_debug_describe(object, kind, text);
+  if (bytes >= HEADER && d->guard == (GUARD_USED ^ (uintptr_t)d)) {
+    gc_print("Leaked %s ", text);
+    gc_debug_say("with a header", d);
+  } else {
+    gc_print("Leaked %s object at %p, %zu bytes\n", text, object, bytes);
+  }
+}
+
 /* ---- checks of pointers ----------------------------------------------------------------------------- */
 
 static void GC_CALLBACK gc_same_obj_fail(void *p, void *q) {

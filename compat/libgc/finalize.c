@@ -437,5 +437,6 @@ void GC_dump_finalization(void) {
               f->bytes, f->data);
     }
   }
+  gc_links_show();
   gc_unlock();
 }

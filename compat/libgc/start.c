@@ -45,30 +45,47 @@ extern const struct alm_core_table gc_core_linked __asm__("alm_core")
 
 /* ---- the lock ---------------------------------------------------------------- */
 
-/* The collector calls the client while it has the lock. */
-static bool gc_is_collector(void) {
-  return __atomic_load_n(&gc.is_collecting, __ATOMIC_RELAXED) &&
-         pthread_equal(gc.collector, pthread_self());
+/* The holder may come again: some functions are to be called with the lock and
+ * some without, and the collector calls the client while it has it. */
+static bool gc_is_holder(void) {
+  return __atomic_load_n(&gc.is_held, __ATOMIC_RELAXED) &&
+         pthread_equal(gc.holder, pthread_self());
+}
+
+static void gc_hold(void) {
+  gc.holder = pthread_self();
+  __atomic_store_n(&gc.is_held, true, __ATOMIC_RELAXED);
+}
+
+static void gc_let_go(void) {
+  __atomic_store_n(&gc.is_held, false, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&gc.lock);
 }
 
 void gc_lock(void) {
-  if (!gc_is_collector()) {
-    pthread_mutex_lock(&gc.lock);
+  if (gc_is_holder()) {
+    gc.depth++;
+    return;
   }
+  pthread_mutex_lock(&gc.lock);
+  gc_hold();
 }
 
 void gc_unlock(void) {
-  if (!gc_is_collector()) {
-    pthread_mutex_unlock(&gc.lock);
+  if (gc.depth > 0) {
+    gc.depth--;
+  } else {
+    gc_let_go();
   }
 }
 
 static bool gc_try_lock(void *arg) {
   (void)arg;
-  if (!gc_control_may_collect() || pthread_mutex_trylock(&gc.lock) != 0) {
+  if (!gc_control_may_collect() || gc_is_holder() ||
+      pthread_mutex_trylock(&gc.lock) != 0) {
     return false;
   }
-  gc.collector = pthread_self();
+  gc_hold();
   __atomic_store_n(&gc.is_collecting, true, __ATOMIC_RELAXED);
   return true;
 }
@@ -76,7 +93,7 @@ static bool gc_try_lock(void *arg) {
 static void gc_end_lock(void *arg) {
   (void)arg;
   __atomic_store_n(&gc.is_collecting, false, __ATOMIC_RELAXED);
-  pthread_mutex_unlock(&gc.lock);
+  gc_let_go();
 }
 
 void GC_alloc_lock(void) {
@@ -111,18 +128,31 @@ static void gc_write(int fd, const char *format, va_list args) {
   }
 }
 
+/* A log file takes everything, unless it is asked not to. */
+static int gc_stream(int fd) {
+  return gc_options.is_log_open && !gc_env_flag("GC_ONLY_LOG_TO_FILE")
+             ? gc_options.log_fd
+             : fd;
+}
+
 void gc_print(const char *format, ...) {
   va_list args;
   va_start(args, format);
-  gc_write(gc_options.log_fd, format, args);
+  gc_write(gc_stream(STDERR_FILENO), format, args);
   va_end(args);
 }
 
 void gc_show(const char *format, ...) {
   va_list args;
   va_start(args, format);
-  gc_write(gc_options.is_log_open ? gc_options.log_fd : STDOUT_FILENO, format,
-           args);
+  gc_write(gc_stream(STDOUT_FILENO), format, args);
+  va_end(args);
+}
+
+void gc_log(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  gc_write(gc_options.log_fd, format, args);
   va_end(args);
 }
 
@@ -242,17 +272,16 @@ static void gc_open_log(void) {
 /* ---- fork -------------------------------------------------------------------- */
 
 static void gc_fork_prepare(void) {
-  pthread_mutex_lock(&gc.lock); /* before the core's, see LOCKS */
+  gc_lock(); /* before the core's, see LOCKS */
 }
 
 static void gc_fork_parent(void) {
-  pthread_mutex_unlock(&gc.lock);
+  gc_unlock();
 }
 
 static void gc_fork_child(void) {
   gc_threads_fork_child();
-  pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-  gc.lock = fresh;
+  gc_unlock(); /* by the same thread, though it has another number now */
 }
 
 void GC_set_handle_fork(int value) {
