@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""header_facts.py WHAT FILE FOLDER -- facts about headers, for a comparison.
+"""header_facts.py FILE FOLDER PREFIX -- facts about headers, to be compared.
 
 FILE is what `cc -E -dD` made of a source that includes headers of FOLDER; only
-what comes from there counts. WHAT is
-    names       the functions and variables, one a line
-    macros      the macros: name, and number of parameters if it has some
-    attributes  each function and variable with its attributes
-    declare     C: the declarations of functions, variables and plain types
-    numbers     C: a program that prints constants, sizes and offsets"""
+what comes from there counts. Writes
+    PREFIX.names       the functions and variables, one a line
+    PREFIX.macros      the macros: name, and number of parameters if any
+    PREFIX.attributes  each function and variable with its attributes
+    PREFIX.declare     C: the declarations of functions, variables, plain types
+    PREFIX.numbers     C: a program that prints constants, sizes and offsets"""
 
 import re
 import sys
@@ -72,52 +72,59 @@ def constants(macros):
             return sorted(known)
 
 
-def print_numbers(declarations, macros):
-    print("int main(void) {")
+def alias_number(declaration):
+    """For a plain type: its size, and whether it is signed."""
+    alias = re.match(r"typedef .*?\b(\w+)$", declaration)
+    if alias:
+        yield (f'  printf("{alias[1]} %zu %d\\n", sizeof({alias[1]}), '
+               f"({alias[1]})-1 < ({alias[1]})1);")
+
+
+def record_numbers(sort, tag, body, alias):
+    """For a struct or an enum: its size and what is in it."""
+    kind = alias or sort + tag
+    yield f'  printf("{kind} %zu\\n", sizeof({kind}));'
+    for part in filter(None, map(str.strip, re.split("[,;]", body))):
+        if sort == "enum":
+            yield f'  printf("{part} %d\\n", (int){part});'
+        else:
+            field = re.search(r"(\w+)$", part)[1]
+            yield (f'  printf("{kind}.{field} %zu %zu\\n", offsetof({kind}, '
+                   f"{field}), sizeof((({kind} *)0)->{field}));")
+
+
+def numbers(declarations, macros):
+    yield "int main(void) {"
     for name in constants(macros):
-        print(f'  printf("{name} %lld\\n", (long long)({name}));')
+        yield f'  printf("{name} %lld\\n", (long long)({name}));'
     for declaration in declarations:
         record = RECORD.match(declaration)
-        if not record:
-            alias = re.match(r"typedef .*?\b(\w+)$", declaration)
-            if alias:
-                print(f'  printf("{alias[1]} %zu %d\\n", sizeof({alias[1]}), '
-                      f'({alias[1]})-1 < ({alias[1]})1);')
-            continue
-        sort, tag, body, alias = record.groups()
-        kind = alias or sort + tag
-        print(f'  printf("{kind} %zu\\n", sizeof({kind}));')
-        for part in re.split("[,;]", body):
-            part = part.strip()
-            if part and sort == "enum":
-                print(f'  printf("{part} %d\\n", (int){part});')
-            elif part:
-                field = re.search(r"(\w+)$", part)[1]
-                print(f'  printf("{kind}.{field} %zu %zu\\n", offsetof({kind}, '
-                      f'{field}), sizeof((({kind} *)0)->{field}));')
-    print("  return 0;\n}")
+        yield from (record_numbers(*record.groups()) if record
+                    else alias_number(declaration))
+    yield "  return 0;\n}"
 
 
-what, path, folder = sys.argv[1:]
+def attributes(declaration):
+    return sorted(re.sub(r"\s", "", attribute)
+                  for attribute in ATTRIBUTE.findall(declaration))
+
+
+path, folder, prefix = sys.argv[1:]
 declarations, macros = from_folder(path, folder)
-objects = [declaration for declaration in declarations
-           if declaration.startswith("extern ")]
-if what == "names":
-    print("\n".join(sorted(map(name_of, objects))))
-elif what == "macros":
-    for name, (parameters, _) in sorted(macros.items()):
-        arity = "" if parameters is None else parameters.count(",") + 1
-        print(name, arity)
-elif what == "attributes":
-    for declaration in sorted(objects, key=name_of):
-        print(name_of(declaration), *sorted(
-            re.sub(r"\s", "", attribute)
-            for attribute in ATTRIBUTE.findall(declaration)))
-elif what == "declare":
-    for declaration in declarations:
-        if not RECORD.match(declaration):
-            print(ATTRIBUTE.sub("", declaration) + ";")
-elif what == "numbers":
-    print_numbers(declarations, macros)
-else:
-    sys.exit(__doc__)
+objects = sorted((declaration for declaration in declarations
+                  if declaration.startswith("extern ")), key=name_of)
+facts = {
+    "names": map(name_of, objects),
+    "macros": (name + ("" if parameters is None
+                       else f" {parameters.count(',') + 1}")
+               for name, (parameters, _) in sorted(macros.items())),
+    "attributes": (" ".join([name_of(declaration), *attributes(declaration)])
+                   for declaration in objects),
+    "declare": (ATTRIBUTE.sub("", declaration) + ";"
+                for declaration in declarations
+                if not RECORD.match(declaration)),
+    "numbers": numbers(declarations, macros),
+}
+for what, lines in facts.items():
+    with open(f"{prefix}.{what}", "w", encoding="utf-8") as output:
+        print("\n".join(lines), file=output)
