@@ -39,7 +39,7 @@ words() {
   printf '%s\n' $1 | sort
 }
 
-# extremes FUNCTION ARGUMENT... -- with neither GC_THREADS nor GC_DEBUG, or both.
+# extremes FUNCTION ARGUMENT... -- with both of these and with neither.
 extremes() {
   for options in "" "-DGC_THREADS -DGC_DEBUG"; do
     "$@"
