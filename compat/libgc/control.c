@@ -64,13 +64,13 @@ static struct {
   GC_stop_func stop;
   uint64_t first_bytes; /* see FIRST_BYTES                     */
   uint64_t max_bytes;   /* 0: none                             */
-  uint64_t obtained_bytes;
   uint64_t told_bytes;  /* the size GC_on_heap_resize has seen */
   uint64_t measured_ns; /* pauses before the measurement       */
   bool is_measured;
   bool prints_stats;
   bool is_incremental;
   bool aborts_on_leak;
+  bool dumps;
   unsigned long limit_nsec;
   GC_word bytes_per_finalizer;
   size_t min_bytes;
@@ -250,6 +250,7 @@ void gc_control_start(void) {
   gc_control.unmaps |= gc_env_flag("GC_FORCE_UNMAP_ON_GCOLLECT");
   gc_control.prints_stats =
       gc_env_flag("GC_PRINT_STATS") || gc_env_flag("GC_PRINT_VERBOSE_STATS");
+  gc_control.dumps = gc_env_flag("GC_DUMP_REGULARLY");
   gc_control.aborts_on_leak = gc_env_flag("GC_ABORT_ON_LEAK");
   gc_control.is_incremental |= gc_env_flag("GC_ENABLE_INCREMENTAL");
   gc.core->set_first(gc.heap, gc_control.first_bytes);
@@ -484,6 +485,9 @@ void gc_control_started(void *arg) {
            (unsigned long long)s.heap_bytes >> 10,
            (unsigned long long)s.pause_ns_last / 1000);
   }
+  if (gc_control.dumps) {
+    GC_dump();
+  }
   gc_tell(GC_EVENT_END);
 }
 
@@ -557,15 +561,9 @@ size_t GC_get_total_bytes(void) {
 
 /* The most there was: it never falls. */
 static uint64_t gc_obtained_bytes(const struct gc_numbers *n) {
-  uint64_t now =
-      n->more.mapped_bytes > n->size ? n->more.mapped_bytes : n->size;
-  gc_lock();
-  if (now > gc_control.obtained_bytes) {
-    gc_control.obtained_bytes = now;
-  }
-  now = gc_control.obtained_bytes;
-  gc_unlock();
-  return now;
+  uint64_t most = n->more.mapped_bytes_max;
+  most = most > gc_control.told_bytes ? most : gc_control.told_bytes;
+  return most > n->size ? most : n->size;
 }
 
 size_t GC_get_obtained_from_os_bytes(void) {
