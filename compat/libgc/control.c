@@ -203,6 +203,16 @@ unsigned GC_get_version(void) {
          GC_VERSION_MICRO;
 }
 
+/* The markers' threads are made by the first collection; but a program that
+ * has one thread is told that there are none. */
+void GC_start_mark_threads(void) {
+  struct alm_heap_stats stats;
+  struct alm_core_stats more;
+  gc_start();
+  gc.core->stats(gc.heap, &stats, &more);
+  GC_parallel = (int)more.markers - 1;
+}
+
 GC_word GC_get_gc_no(void) {
   return GC_gc_no;
 }
@@ -227,8 +237,6 @@ static void gc_exit_check(void) {
 
 void gc_control_start(void) {
   uint64_t n;
-  struct alm_heap_stats stats;
-  struct alm_core_stats more;
   if (gc_env_number("GC_FREE_SPACE_DIVISOR", &n) && n > 0) {
     GC_free_space_divisor = n;
   }
@@ -256,8 +264,6 @@ void gc_control_start(void) {
   gc.core->set_first(gc.heap, gc_control.first_bytes);
   gc_control.told_bytes = gc_control.first_bytes;
   gc.core->set_limit(gc.heap, gc_control.max_bytes);
-  gc.core->stats(gc.heap, &stats, &more);
-  GC_parallel = (int)more.markers - 1;
   if (GC_find_leak) {
     (void)atexit(gc_exit_check);
   }
