@@ -143,11 +143,11 @@ ROWS = [
     own("churn", "gc_churn", "live=1000000 ops=5000000",
         "live=50000 ops=300000",
         "random replacement among 1 M nodes of 32 to 128 bytes"),
-    own("churn-1g", "gc_churn", "live=12000000 ops=12000000",
+    own("churn-1g", "gc_churn", "live=12000000 ops=4000000",
         "live=200000 ops=200000", "the same with 1 GiB live"),
     own("large", "gc_large", "ops=4000", "ops=400",
         "64 live objects of 32 KiB to 4 MiB, half of them pointers"),
-    own("strings", "libgc_strings", "ops=600000", "ops=20000 live=5000",
+    own("strings", "libgc_strings", "ops=300000", "ops=20000 live=5000",
         "strings grown by GC_REALLOC, copies of 100,000 stay"),
     own("spike", "libgc_spike", "size=512M sleep=10", "size=32M sleep=0",
         "512 MiB dropped, collected twice, then asleep", own_time=True),
@@ -363,6 +363,7 @@ def render(doc):
 
 def main(argv):
   p = run.common_options("Measures programs of libgc on two libraries.")
+  p.set_defaults(timeout=300)  # churn-1g, on a busy machine
   args = run.common_defaults(p.parse_args(argv))
   return run.session_of(args, ROWS, measure, render)[0]
 
