@@ -168,15 +168,15 @@ ROWS += [
 ROWS += [
     Row("guile-trees", "binary trees in Guile", 18, 10,
         start=guile("trees"), needs=(GUILE, "guild")),
-    Row("guile-hash", "hash tables and strings in Guile", 600000, 5000,
+    Row("guile-hash", "hash tables and strings in Guile", 200000, 5000,
         start=guile("hash"), needs=(GUILE, "guild")),
     Row("guile-threads", "eight threads that cons in Guile", 8000, 100,
         start=guile("threads"), needs=(GUILE, "guild")),
     Row("ecl-trees", "binary trees in ECL", 15, 7, start=ecl("trees"),
         needs=("ecl",)),
-    Row("ecl-hash", "hash tables and strings in ECL", 150000, 1000,
+    Row("ecl-hash", "hash tables and strings in ECL", 100000, 1000,
         start=ecl("hash"), needs=("ecl",)),
-    Row("w3m", "w3m -dump of a page of many tables", 40000, 1000, start=w3m,
+    Row("w3m", "w3m -dump of a page of many tables", 20000, 1000, start=w3m,
         needs=("w3m",)),
 ]
 REAL = ("guile-", "ecl-", "w3m")
