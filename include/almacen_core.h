@@ -71,10 +71,10 @@ struct alm_core_object {
 
 /* Numbers that alm_heap_stats does not have. */
 struct alm_core_stats {
-  uint64_t since_bytes;   /* allocated since the last collection */
-  uint64_t deleted_bytes; /* by `del` since then                 */
-  uint64_t free_bytes;    /* of the process's pages, resident    */
-  uint64_t mapped_bytes;  /* address space with pages in use     */
+  uint64_t since_bytes;      /* allocated since the last collection */
+  uint64_t deleted_bytes;    /* by `del` since then                 */
+  uint64_t free_bytes;       /* of the process's pages, resident    */
+  uint64_t mapped_bytes_max; /* in use or free, the most there was */
   unsigned markers;
 };
 
@@ -128,6 +128,8 @@ struct alm_core_table {
   void (*sweep)(struct alm_mutator *m);           /* own */
   void (*set_limit)(struct alm_heap *heap, uint64_t bytes);
   void (*set_percent)(struct alm_heap *heap, unsigned percent);
+  /* Of options, and for conservative objects as well. */
+  void (*set_base_only)(struct alm_heap *heap, bool is_base_only);
   /* The goal is at least so much from now on. */
   void (*set_first)(struct alm_heap *heap, uint64_t bytes);
   void (*add_displacement)(struct alm_heap *heap, size_t bytes);

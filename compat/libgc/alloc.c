@@ -43,10 +43,13 @@ static GC_COLD void *gc_alloc_slow(unsigned kind, size_t bytes, size_t extra) {
   }
   uint32_t layouts = gc.kinds[kind].layouts;
   struct alm_mutator *m = gc_self->mutator;
-  void *p = n > SMALL_MAX
-                ? gc.core->take_large(m, layouts, n, !gc_is_atomic(kind))
-                : gc.core->take(
-                      m, layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class);
+  void *p;
+  if (n > SMALL_MAX) {
+    p = gc.core->take_large(m, layouts, n, !gc_is_atomic(kind));
+    gc_control_see_size();
+  } else {
+    p = gc.core->take(m, layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class);
+  }
   if (GC_UNLIKELY(gc_finalizers_wait())) {
     gc_finalizers_offer();
   }
@@ -68,10 +71,6 @@ void *gc_alloc(unsigned kind, size_t bytes) {
   return gc_alloc_fast(kind, bytes, 1);
 }
 
-void *gc_alloc_exact(unsigned kind, size_t bytes) {
-  return gc_alloc_fast(kind, bytes, 0);
-}
-
 void *GC_malloc(size_t bytes) {
   return gc_alloc_fast(KIND_NORMAL, bytes, 1);
 }
@@ -80,12 +79,28 @@ void *GC_malloc_atomic(size_t bytes) {
   return gc_alloc_fast(KIND_ATOMIC, bytes, 1);
 }
 
+/* GC_non_gc_bytes is the sum of what is uncollectable, and what the client says
+ * of its own. */
+static void gc_count_uncollectable(size_t bytes) {
+  (void)__atomic_fetch_add(&GC_non_gc_bytes, bytes, __ATOMIC_RELAXED);
+}
+
+static void *gc_alloc_uncollectable(unsigned kind, size_t bytes) {
+  void *p = gc_alloc_fast(kind, bytes, 0);
+  if (GC_LIKELY(p != NULL)) {
+    gc_count_uncollectable(bytes <= SMALL_MAX
+                               ? gc_slot_bytes(bytes)
+                               : (bytes + PAGE - 1) / PAGE * PAGE);
+  }
+  return p;
+}
+
 void *GC_malloc_uncollectable(size_t bytes) {
-  return gc_alloc_fast(KIND_UNCOLLECTABLE, bytes, 0);
+  return gc_alloc_uncollectable(KIND_UNCOLLECTABLE, bytes);
 }
 
 void *GC_malloc_atomic_uncollectable(size_t bytes) {
-  return gc_alloc_fast(KIND_ATOMIC_UNCOLLECTABLE, bytes, 0);
+  return gc_alloc_uncollectable(KIND_ATOMIC_UNCOLLECTABLE, bytes);
 }
 
 /* A pointer to anywhere in the object keeps it, which is more than asked. */
@@ -122,8 +137,8 @@ void *GC_generic_malloc_ignore_off_page(size_t bytes, int kind) {
 
 void *GC_generic_malloc_uncollectable(size_t bytes, int kind) {
   gc_start();
-  return gc_alloc_exact(
-      gc_checked_kind(kind, "GC_generic_malloc_uncollectable"), bytes);
+  unsigned checked = gc_checked_kind(kind, "GC_generic_malloc_uncollectable");
+  return gc_alloc_uncollectable(checked, bytes);
 }
 
 void *GC_generic_or_special_malloc(size_t bytes, int kind) {
@@ -252,6 +267,9 @@ void GC_free(void *p) {
   }
   gc_find_start(p, "GC_free", &o);
   gc_finalizers_forget(o.base);
+  if (o.is_root) {
+    gc_count_uncollectable(-o.slot_bytes);
+  }
   gc.core->del(gc.heap, o.base);
 }
 
@@ -274,7 +292,8 @@ void *GC_realloc(void *p, size_t bytes) {
     }
     return p;
   }
-  void *q = o.is_root ? gc_alloc_exact(kind, bytes) : gc_alloc(kind, bytes);
+  void *q =
+      o.is_root ? gc_alloc_uncollectable(kind, bytes) : gc_alloc(kind, bytes);
   if (q == NULL) {
     return NULL;
   }

@@ -70,19 +70,19 @@ static struct {
   bool prints_stats;
   bool is_incremental;
   bool aborts_on_leak;
+  bool dumps;
   unsigned long limit_nsec;
   GC_word bytes_per_finalizer;
   size_t min_bytes;
   int rate;
   int prior_attempts;
-  int pages_executable;
   int vdb_allowed;
   int unmaps;     /* GC_set_force_unmap_on_gcollect */
   bool is_manual; /* GC_set_disable_automatic_collection */
   struct {
     void *object;
     size_t bytes;
-    bool is_atomic;
+    unsigned kind;
   } leaks[LEAKS_MAX];
   unsigned nleaks;
 } gc_control = {.stop = gc_never_stop,
@@ -93,7 +93,12 @@ static struct {
                 .prior_attempts = 1};
 
 /* The thread has asked for the collection that it makes. */
-static __thread bool gc_is_requested __attribute__((tls_model("initial-exec")));
+struct gc_request {
+  GC_stop_func stop;
+  bool is_made;
+};
+static __thread struct gc_request gc_request
+    __attribute__((tls_model("initial-exec")));
 
 #define GC_PARAMETER(type, name, variable)                                     \
   void GC_set_##name(type value) {                                             \
@@ -133,20 +138,35 @@ GC_PARAMETER(GC_word, allocd_bytes_per_finalizer,
 GC_PARAMETER(size_t, min_bytes_allocd, gc_control.min_bytes)
 GC_PARAMETER(int, rate, gc_control.rate)
 GC_PARAMETER(int, max_prior_attempts, gc_control.prior_attempts)
-GC_PARAMETER(int, pages_executable, gc_control.pages_executable)
 GC_PARAMETER(int, manual_vdb_allowed, gc_control.vdb_allowed)
 GC_PARAMETER(int, force_unmap_on_gcollect, gc_control.unmaps)
 
-/* How pointers are taken is decided with the first object. */
+/* Objects that exist already have no byte for a pointer to their end. */
 void GC_set_all_interior_pointers(int value) {
-  if (gc.is_started && (value != 0) == gc.is_base_only) {
-    gc_fail("GC_set_all_interior_pointers: called after initialization");
-  }
+  gc_lock();
   GC_all_interior_pointers = value != 0;
+  if (gc.is_started) {
+    gc.extra = value != 0;
+    gc.is_base_only = value == 0;
+    gc.core->set_base_only(gc.heap, gc.is_base_only);
+  }
+  gc_unlock();
 }
 
 int GC_get_all_interior_pointers(void) {
   return GC_all_interior_pointers;
+}
+
+/* No page of ours is ever executable; doc/libgc.md. */
+void GC_set_pages_executable(int value) {
+  if (value != 0) {
+    gc_warn("GC Warning: GC_set_pages_executable(%ld): not provided\n",
+            (GC_word)value);
+  }
+}
+
+int GC_get_pages_executable(void) {
+  return 0;
 }
 
 void GC_set_disable_automatic_collection(int value) {
@@ -230,9 +250,11 @@ void gc_control_start(void) {
   gc_control.unmaps |= gc_env_flag("GC_FORCE_UNMAP_ON_GCOLLECT");
   gc_control.prints_stats =
       gc_env_flag("GC_PRINT_STATS") || gc_env_flag("GC_PRINT_VERBOSE_STATS");
+  gc_control.dumps = gc_env_flag("GC_DUMP_REGULARLY");
   gc_control.aborts_on_leak = gc_env_flag("GC_ABORT_ON_LEAK");
   gc_control.is_incremental |= gc_env_flag("GC_ENABLE_INCREMENTAL");
   gc.core->set_first(gc.heap, gc_control.first_bytes);
+  gc_control.told_bytes = gc_control.first_bytes;
   gc.core->set_limit(gc.heap, gc_control.max_bytes);
   gc.core->stats(gc.heap, &stats, &more);
   GC_parallel = (int)more.markers - 1;
@@ -255,6 +277,28 @@ void GC_set_max_heap_size(GC_word bytes) {
   gc_unlock();
 }
 
+/* gc.lock is held, or this is its holder. */
+static void gc_tell_size(uint64_t bytes) {
+  if (bytes > gc_control.told_bytes) {
+    gc_control.told_bytes = bytes;
+    if (GC_on_heap_resize != NULL) {
+      GC_on_heap_resize(bytes);
+    }
+  }
+}
+
+void gc_control_see_size(void) {
+  struct alm_heap_stats s;
+  struct alm_core_stats more;
+  if (GC_on_heap_resize == NULL) {
+    return;
+  }
+  gc.core->stats(gc.heap, &s, &more);
+  gc_lock();
+  gc_tell_size(s.heap_bytes);
+  gc_unlock();
+}
+
 int GC_expand_hp(size_t bytes) {
   gc_start();
   uint64_t now = GC_get_heap_size(), wanted;
@@ -265,6 +309,7 @@ int GC_expand_hp(size_t bytes) {
   if (ok) {
     gc_control.first_bytes = wanted;
     gc.core->set_first(gc.heap, wanted);
+    gc_tell_size(wanted);
   }
   gc_unlock();
   return ok;
@@ -281,21 +326,22 @@ void GC_register_displacement(size_t bytes) {
 /* ---- collecting ---------------------------------------------------------------------------- */
 
 bool gc_control_may_collect(void) {
-  return GC_dont_gc == 0 && (gc_is_requested || !gc_control.is_manual) &&
-         gc_control.stop() == 0;
+  GC_stop_func stop = gc_request.is_made ? gc_request.stop : gc_control.stop;
+  return GC_dont_gc == 0 && (gc_request.is_made || !gc_control.is_manual) &&
+         stop() == 0;
 }
 
-static bool gc_collect_now(void) {
+static bool gc_collect_now(GC_stop_func stop) {
   enum alm_err err = ALM_EBUSY;
   if (!gc_enter()) {
     return false;
   }
-  gc_is_requested = true;
+  gc_request = (struct gc_request){stop, true};
   while (gc_control_may_collect() &&
          (err = gc.core->collect(gc_self->mutator)) == ALM_EBUSY) {
     (void)sched_yield(); /* that one may have begun too early for us */
   }
-  gc_is_requested = false;
+  gc_request.is_made = false;
   if (err == ALM_OK) {
     gc_finalizers_offer();
   }
@@ -303,24 +349,26 @@ static bool gc_collect_now(void) {
 }
 
 void GC_gcollect(void) {
-  if (gc_collect_now() && gc_control.unmaps) {
+  if (gc_collect_now(gc_control.stop) && gc_control.unmaps) {
     gc.core->sweep(gc_self->mutator);
     (void)gc.core->release(0);
   }
 }
 
+/* What GC_expand_hp has asked for goes, too. */
 void GC_gcollect_and_unmap(void) {
-  if (gc_collect_now()) {
+  if (gc_collect_now(gc_never_stop)) {
+    gc_lock();
+    gc_control.first_bytes = FIRST_BYTES;
+    gc.core->set_first(gc.heap, FIRST_BYTES);
+    gc_unlock();
     gc.core->sweep(gc_self->mutator);
     (void)gc.core->release(0);
   }
 }
 
 int GC_try_to_collect(GC_stop_func stop) {
-  if (stop() != 0) {
-    return 0;
-  }
-  return gc_collect_now();
+  return gc_collect_now(stop);
 }
 
 /* Nothing is left over between collections. */
@@ -411,9 +459,8 @@ static void gc_report_leaks(void) {
   unsigned n = gc_control.nleaks;
   gc_control.nleaks = 0;
   for (unsigned i = 0; i < n; i++) {
-    gc_print("Leaked %s object at %p of %zu bytes\n",
-             gc_control.leaks[i].is_atomic ? "atomic" : "composite",
-             gc_control.leaks[i].object, gc_control.leaks[i].bytes);
+    gc_debug_say_leaked(gc_control.leaks[i].object, gc_control.leaks[i].bytes,
+                        gc_control.leaks[i].kind);
     gc.core->del(gc.heap, gc_control.leaks[i].object);
   }
   if (n > 0 && gc_control.aborts_on_leak) {
@@ -429,19 +476,17 @@ void gc_control_started(void *arg) {
   struct alm_heap_stats s;
   struct alm_core_stats more;
   gc.core->stats(gc.heap, &s, &more);
-  if (s.heap_bytes > gc_control.told_bytes) {
-    gc_control.told_bytes = s.heap_bytes;
-    if (GC_on_heap_resize != NULL) {
-      GC_on_heap_resize(s.heap_bytes);
-    }
-  }
+  gc_tell_size(s.heap_bytes);
   gc_debug_report();
   gc_report_leaks();
   if (gc_control.prints_stats) {
-    gc_print("Collection %lu: %llu KiB live in %llu KiB, pause %llu us\n",
-             (unsigned long)GC_gc_no, (unsigned long long)s.live_bytes >> 10,
-             (unsigned long long)s.heap_bytes >> 10,
-             (unsigned long long)s.pause_ns_last / 1000);
+    gc_log("Collection %lu: %llu KiB live in %llu KiB, pause %llu us\n",
+           (unsigned long)GC_gc_no, (unsigned long long)s.live_bytes >> 10,
+           (unsigned long long)s.heap_bytes >> 10,
+           (unsigned long long)s.pause_ns_last / 1000);
+  }
+  if (gc_control.dumps) {
+    GC_dump();
   }
   gc_tell(GC_EVENT_END);
 }
@@ -455,7 +500,7 @@ static void gc_find_leak(const struct alm_core_object *o, void *m) {
   unsigned i = gc_control.nleaks++;
   gc_control.leaks[i].object = o->base;
   gc_control.leaks[i].bytes = o->bytes;
-  gc_control.leaks[i].is_atomic = o->kind == ALM_NOSCAN;
+  gc_control.leaks[i].kind = gc_kind_of(o);
   gc.core->mark_range(m, &o->base, sizeof o->base, false);
 }
 
@@ -514,9 +559,16 @@ size_t GC_get_total_bytes(void) {
   return gc_numbers().heap.alloc_bytes;
 }
 
+/* The most there was: it never falls. */
+static uint64_t gc_obtained_bytes(const struct gc_numbers *n) {
+  uint64_t most = n->more.mapped_bytes_max;
+  most = most > gc_control.told_bytes ? most : gc_control.told_bytes;
+  return most > n->size ? most : n->size;
+}
+
 size_t GC_get_obtained_from_os_bytes(void) {
   struct gc_numbers n = gc_numbers();
-  return n.more.mapped_bytes > n.size ? n.more.mapped_bytes : n.size;
+  return gc_obtained_bytes(&n);
 }
 
 size_t GC_get_memory_use(void) {
@@ -559,8 +611,7 @@ size_t GC_get_prof_stats(struct GC_prof_stats_s *out, size_t bytes) {
       s.allocd_bytes_before_gc > n.heap.live_bytes
           ? s.allocd_bytes_before_gc - n.heap.live_bytes
           : 0;
-  s.obtained_from_os_bytes =
-      n.more.mapped_bytes > n.size ? n.more.mapped_bytes : n.size;
+  s.obtained_from_os_bytes = gc_obtained_bytes(&n);
   size_t copied = bytes < sizeof s ? bytes : sizeof s;
   memcpy(out, &s, copied);
   if (bytes > copied) {
@@ -624,26 +675,26 @@ void GC_dump_named(const char *name) {
   count.nrows = count.others = 0;
   gc.core->world_visit(gc.heap, gc_count_one, &count);
   GC_start_world_external();
-  gc_print("*** GC dump%s%s, collection %lu\n", name ? " " : "",
-           name ? name : "", (unsigned long)GC_gc_no);
-  gc_print("heap %llu KiB, live after the last collection %llu KiB, "
-           "allocated since %llu KiB\n",
-           (unsigned long long)n.heap.heap_bytes >> 10,
-           (unsigned long long)n.heap.live_bytes >> 10,
-           (unsigned long long)n.more.since_bytes >> 10);
-  gc_print("*** Static roots:\n");
+  gc_show("*** GC dump%s%s, collection %lu\n", name ? " " : "",
+          name ? name : "", (unsigned long)GC_gc_no);
+  gc_show("heap %llu KiB, live after the last collection %llu KiB, "
+          "allocated since %llu KiB\n",
+          (unsigned long long)n.heap.heap_bytes >> 10,
+          (unsigned long long)n.heap.live_bytes >> 10,
+          (unsigned long long)n.more.since_bytes >> 10);
+  gc_show("*** Static roots:\n");
   GC_dump_regions();
-  gc_print("*** Objects (kind, bytes, count):\n");
+  gc_show("*** Objects (kind, bytes, count):\n");
   for (size_t i = 0; i < count.nrows; i++) {
-    gc_print("%u %zu %zu\n", count.rows[i].kind, count.rows[i].slot_bytes,
-             count.rows[i].objects);
+    gc_show("%u %zu %zu\n", count.rows[i].kind, count.rows[i].slot_bytes,
+            count.rows[i].objects);
   }
   GC_dump_finalization();
 }
 
 /* Free slots are bits, not lists; a run is what a mutator has of them. */
 void GC_print_free_list(int kind, size_t granules) {
-  gc_print("kind %d, %zu granules: no free list\n", kind, granules);
+  gc_show("kind %d, %zu granules: no free list\n", kind, granules);
 }
 
 void GC_dump(void) {

@@ -113,14 +113,13 @@ void *GC_debug_malloc_atomic(size_t bytes, GC_EXTRA_PARAMS) {
 }
 
 void *GC_debug_malloc_uncollectable(size_t bytes, GC_EXTRA_PARAMS) {
-  return gc_debug_set(gc_alloc_exact(KIND_UNCOLLECTABLE, gc_debug_bytes(bytes)),
-                      bytes, s, i);
+  return gc_debug_set(GC_malloc_uncollectable(gc_debug_bytes(bytes)), bytes, s,
+                      i);
 }
 
 void *GC_debug_malloc_atomic_uncollectable(size_t bytes, GC_EXTRA_PARAMS) {
-  return gc_debug_set(
-      gc_alloc_exact(KIND_ATOMIC_UNCOLLECTABLE, gc_debug_bytes(bytes)), bytes,
-      s, i);
+  return gc_debug_set(GC_malloc_atomic_uncollectable(gc_debug_bytes(bytes)),
+                      bytes, s, i);
 }
 
 void *GC_debug_malloc_ignore_off_page(size_t bytes, GC_EXTRA_PARAMS) {
@@ -192,10 +191,7 @@ void GC_debug_free(void *p) {
     gc_print("GC_debug_free: %p was not made by a debugging allocator, or has "
              "been freed\n",
              p);
-    if (GC_base(p) == p) {
-      GC_free(p);
-    }
-    return;
+    gc_fail("bad pointer");
   }
   if (!gc_debug_is_whole(d, room)) {
     gc_debug_say("GC_debug_free: smashed", d);
@@ -353,6 +349,30 @@ void gc_debug_report(void) {
     gc_debug_say("GC_check_heap: smashed", gc_debugging.smashed[i]);
   }
   gc_debugging.nsmashed = 0;
+}
+
+/* The kind in words: the client's own, if it has a function for that. */
+static void gc_debug_describe(void *object, unsigned kind,
+                              char text[GC_TYPE_DESCR_LEN + 1]) {
+  bool is_atomic = kind == KIND_ATOMIC || kind == KIND_ATOMIC_UNCOLLECTABLE;
+  memset(text, 0, GC_TYPE_DESCR_LEN + 1);
+  if (gc.kinds[kind].describe != NULL) {
+    gc.kinds[kind].describe(object, text);
+  } else {
+    strcpy(text, is_atomic ? "atomic" : "composite");
+  }
+}
+
+void gc_debug_say_leaked(void *object, size_t bytes, unsigned kind) {
+  const struct gc_debug *d = object;
+  char text[GC_TYPE_DESCR_LEN + 1];
+  gc_debug_describe(object, kind, text);
+  if (bytes >= HEADER && d->guard == (GUARD_USED ^ (uintptr_t)d)) {
+    gc_print("Leaked %s ", text);
+    gc_debug_say("with a header", d);
+  } else {
+    gc_print("Leaked %s object at %p, %zu bytes\n", text, object, bytes);
+  }
 }
 
 /* ---- checks of pointers ----------------------------------------------------------------------------- */

@@ -429,13 +429,14 @@ GC_await_finalize_proc GC_get_await_finalize_proc(void) {
 
 void GC_dump_finalization(void) {
   gc_lock();
-  gc_print("%zu finalizers registered, %zu queued\n", gc_final.count,
-           gc_final.nqueued);
+  gc_show("%zu finalizers registered, %zu queued\n", gc_final.count,
+          gc_final.nqueued);
   for (size_t i = 0; i < gc_final.nbuckets; i++) {
     for (struct gc_finalizer *f = gc_final.buckets[i]; f; f = f->next) {
-      gc_print("  object %p of %zu bytes, data %p\n", (void *)f->object,
-               f->bytes, f->data);
+      gc_show("  object %p of %zu bytes, data %p\n", (void *)f->object,
+              f->bytes, f->data);
     }
   }
+  gc_links_show();
   gc_unlock();
 }

@@ -314,7 +314,8 @@ static GC_descr gc_make_extended(const GC_word *bitmap, size_t words,
     gc_types.nbitmaps++;
   }
   gc_unlock();
-  return index < BITMAPS_MAX ? GC_MAKE_PROC((GC_word)PROC_EXTENDED, index) : all;
+  return index < BITMAPS_MAX ? GC_MAKE_PROC((GC_word)PROC_EXTENDED, index)
+                             : all;
 }
 
 static bool gc_bit(const GC_word *bitmap, size_t i) {

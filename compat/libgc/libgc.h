@@ -113,11 +113,13 @@ struct gc_state {
   const struct alm_core_table *core; /* constant once started               */
   struct alm_heap *heap;             /* likewise                            */
   pthread_mutex_t lock;
-  bool is_started;     /* release by who started; acquire                   */
-  uint32_t extra;      /* bytes added to each object: 1 or 0                */
-  bool is_base_only;   /* !GC_all_interior_pointers, as it was at the start */
-  pthread_t collector; /* who holds the lock for a collection              */
-  bool is_collecting;
+  bool is_started;    /* release by who started; acquire                   */
+  uint32_t extra;     /* bytes added to each object: 1 or 0                */
+  bool is_base_only;  /* !GC_all_interior_pointers, as it was at the start */
+  pthread_t holder;   /* of the lock, while is_held                        */
+  bool is_held;       /* relaxed: a thread asks about itself               */
+  unsigned depth;     /* times that its holder has taken it again          */
+  bool is_collecting; /* its holder; relaxed                               */
   struct gc_step steps[STEPS];
   struct gc_kind kinds[KINDS_MAX];
   struct gc_thread threads; /* ring */
@@ -159,8 +161,14 @@ GC_INTERNAL void *gc_out_of_memory(size_t bytes);
 GC_INTERNAL void gc_warn(const char *format, GC_word arg);
 /* By the abort function; does not return. */
 GC_INTERNAL void gc_fail(const char *message) __attribute__((noreturn));
-/* To the log: stderr, GC_LOG_FILE or GC_set_log_fd. */
+/* What the client should see: to standard error, or GC_LOG_FILE. */
 GC_INTERNAL void gc_print(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+/* To standard error, GC_LOG_FILE or GC_set_log_fd: how it goes. */
+GC_INTERNAL void gc_log(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+/* To standard output, or GC_LOG_FILE: what was asked for. */
+GC_INTERNAL void gc_show(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
 /* ---- alloc.c ------------------------------------------------------------- */
@@ -168,8 +176,6 @@ GC_INTERNAL void gc_print(const char *format, ...)
 /* At least `bytes` (the extra one is added here) of a kind, zeroed unless
  * atomic; NULL or what the oom function says. */
 GC_INTERNAL void *gc_alloc(unsigned kind, size_t bytes);
-/* The same without the extra byte. */
-GC_INTERNAL void *gc_alloc_exact(unsigned kind, size_t bytes);
 /* What p points into. False: no object in use. */
 GC_INTERNAL bool gc_find(const void *p, struct alm_core_object *out);
 GC_INTERNAL unsigned gc_kind_of(const struct alm_core_object *o);
@@ -198,6 +204,7 @@ GC_INTERNAL void gc_finalizers_forget(void *object);
 /* ---- links.c ------------------------------------------------------------- */
 
 GC_INTERNAL void gc_links_clear(bool is_long);
+GC_INTERNAL void gc_links_show(void);
 GC_INTERNAL void gc_toggles_before(void);
 GC_INTERNAL void gc_toggles_mark(struct alm_marker *m);
 GC_INTERNAL void gc_toggles_clear(void);
@@ -226,6 +233,8 @@ GC_INTERNAL void gc_threads_fork_child(void);
 
 GC_INTERNAL void gc_control_start(void);
 GC_INTERNAL bool gc_control_may_collect(void);
+/* A large object was made: tell the client of the heap's size if it has grown. */
+GC_INTERNAL void gc_control_see_size(void);
 /* Events of a collection, in its order. */
 GC_INTERNAL void gc_control_before_stop(void *arg);
 GC_INTERNAL void gc_control_stopped(void *arg);
@@ -241,5 +250,7 @@ GC_INTERNAL void gc_control_started(void *arg);
 GC_INTERNAL void gc_debug_check_all(void);
 /* The world runs: say so. */
 GC_INTERNAL void gc_debug_report(void);
+/* An object nobody has freed. */
+GC_INTERNAL void gc_debug_say_leaked(void *object, size_t bytes, unsigned kind);
 
 #endif

@@ -250,6 +250,19 @@ void gc_links_clear(bool is_long) {
   gc_links_drop_dangling(&gc_long_links);
 }
 
+static void gc_links_show_of(const struct gc_links *l, const char *what) {
+  for (size_t i = 0; i < l->nbuckets; i++) {
+    for (struct gc_link *link = l->buckets[i]; link; link = link->next) {
+      gc_show("  %s link at %p to %p\n", what, (void *)link->at, link->object);
+    }
+  }
+}
+
+void gc_links_show(void) {
+  gc_links_show_of(&gc_short_links, "short");
+  gc_links_show_of(&gc_long_links, "long");
+}
+
 /* ---- toggle references ----------------------------------------------------------------- */
 
 static bool gc_toggles_grow(void) {

@@ -353,12 +353,12 @@ int GC_is_tmp_root(void *p) {
 void GC_dump_regions(void) {
   gc_lock();
   for (size_t i = 0; i < gc_roots.segments.count; i++) {
-    gc_print("segment %p-%p\n", (void *)gc_roots.segments.at[i].low,
-             (void *)gc_roots.segments.at[i].high);
+    gc_show("segment %p-%p\n", (void *)gc_roots.segments.at[i].low,
+            (void *)gc_roots.segments.at[i].high);
   }
   for (size_t i = 0; i < gc_roots.added.count; i++) {
-    gc_print("roots %p-%p\n", (void *)gc_roots.added.at[i].low,
-             (void *)gc_roots.added.at[i].high);
+    gc_show("roots %p-%p\n", (void *)gc_roots.added.at[i].low,
+            (void *)gc_roots.added.at[i].high);
   }
   gc_unlock();
 }

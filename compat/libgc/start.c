@@ -45,30 +45,47 @@ extern const struct alm_core_table gc_core_linked __asm__("alm_core")
 
 /* ---- the lock ---------------------------------------------------------------- */
 
-/* The collector calls the client while it has the lock. */
-static bool gc_is_collector(void) {
-  return __atomic_load_n(&gc.is_collecting, __ATOMIC_RELAXED) &&
-         pthread_equal(gc.collector, pthread_self());
+/* The holder may come again: some functions are to be called with the lock and
+ * some without, and the collector calls the client while it has it. */
+static bool gc_is_holder(void) {
+  return __atomic_load_n(&gc.is_held, __ATOMIC_RELAXED) &&
+         pthread_equal(gc.holder, pthread_self());
+}
+
+static void gc_hold(void) {
+  gc.holder = pthread_self();
+  __atomic_store_n(&gc.is_held, true, __ATOMIC_RELAXED);
+}
+
+static void gc_let_go(void) {
+  __atomic_store_n(&gc.is_held, false, __ATOMIC_RELAXED);
+  pthread_mutex_unlock(&gc.lock);
 }
 
 void gc_lock(void) {
-  if (!gc_is_collector()) {
-    pthread_mutex_lock(&gc.lock);
+  if (gc_is_holder()) {
+    gc.depth++;
+    return;
   }
+  pthread_mutex_lock(&gc.lock);
+  gc_hold();
 }
 
 void gc_unlock(void) {
-  if (!gc_is_collector()) {
-    pthread_mutex_unlock(&gc.lock);
+  if (gc.depth > 0) {
+    gc.depth--;
+  } else {
+    gc_let_go();
   }
 }
 
 static bool gc_try_lock(void *arg) {
   (void)arg;
-  if (!gc_control_may_collect() || pthread_mutex_trylock(&gc.lock) != 0) {
+  if (!gc_control_may_collect() || gc_is_holder() ||
+      pthread_mutex_trylock(&gc.lock) != 0) {
     return false;
   }
-  gc.collector = pthread_self();
+  gc_hold();
   __atomic_store_n(&gc.is_collecting, true, __ATOMIC_RELAXED);
   return true;
 }
@@ -76,7 +93,7 @@ static bool gc_try_lock(void *arg) {
 static void gc_end_lock(void *arg) {
   (void)arg;
   __atomic_store_n(&gc.is_collecting, false, __ATOMIC_RELAXED);
-  pthread_mutex_unlock(&gc.lock);
+  gc_let_go();
 }
 
 void GC_alloc_lock(void) {
@@ -98,20 +115,45 @@ void *GC_call_with_alloc_lock(GC_fn_type fn, void *client_data) {
 
 /* ---- messages ---------------------------------------------------------------- */
 
-void gc_print(const char *format, ...) {
+static void gc_write(int fd, const char *format, va_list args) {
   char line[512];
-  va_list args;
-  va_start(args, format);
   int n = vsnprintf(line, sizeof line, format, args);
-  va_end(args);
   n = n < (int)sizeof line ? n : (int)sizeof line - 1;
   for (int done = 0; done < n;) {
-    ssize_t one = write(gc_options.log_fd, line + done, (size_t)(n - done));
+    ssize_t one = write(fd, line + done, (size_t)(n - done));
     if (one < 0 && errno != EINTR) {
       return;
     }
     done += one > 0 ? (int)one : 0;
   }
+}
+
+/* A log file takes everything, unless it is asked not to. */
+static int gc_stream(int fd) {
+  return gc_options.is_log_open && !gc_env_flag("GC_ONLY_LOG_TO_FILE")
+             ? gc_options.log_fd
+             : fd;
+}
+
+void gc_print(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  gc_write(gc_stream(STDERR_FILENO), format, args);
+  va_end(args);
+}
+
+void gc_show(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  gc_write(gc_stream(STDOUT_FILENO), format, args);
+  va_end(args);
+}
+
+void gc_log(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  gc_write(gc_options.log_fd, format, args);
+  va_end(args);
 }
 
 static void GC_CALLBACK gc_warn_default(char *message, GC_word arg) {
@@ -172,7 +214,8 @@ GC_abort_func GC_get_abort_func(void) {
 
 void GC_abort_on_oom(void) {
   gc_print("Insufficient memory for the allocation\n");
-  gc_fail(NULL);
+  GC_get_abort_func()(NULL);
+  exit(EXIT_FAILURE);
 }
 
 void GC_set_log_fd(int fd) {
@@ -227,20 +270,34 @@ static void gc_open_log(void) {
   gc_options.is_log_open = true;
 }
 
+/* See GC_PRINT_ADDRESS_MAP. */
+static void gc_print_address_map(void) {
+  char text[4096];
+  ssize_t n;
+  int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  while (fd >= 0 && (n = read(fd, text, sizeof text)) > 0) {
+    if (write(gc_stream(STDERR_FILENO), text, (size_t)n) != n) {
+      break;
+    }
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+}
+
 /* ---- fork -------------------------------------------------------------------- */
 
 static void gc_fork_prepare(void) {
-  pthread_mutex_lock(&gc.lock); /* before the core's, see LOCKS */
+  gc_lock(); /* before the core's, see LOCKS */
 }
 
 static void gc_fork_parent(void) {
-  pthread_mutex_unlock(&gc.lock);
+  gc_unlock();
 }
 
 static void gc_fork_child(void) {
   gc_threads_fork_child();
-  pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
-  gc.lock = fresh;
+  gc_unlock(); /* by the same thread, though it has another number now */
 }
 
 void GC_set_handle_fork(int value) {
@@ -347,6 +404,9 @@ static void gc_start_once(void) {
   gc_make_heap();
   gc_kinds_start();
   gc_control_start();
+  if (gc_env_flag("GC_PRINT_ADDRESS_MAP")) {
+    gc_print_address_map();
+  }
   pthread_atfork(gc_fork_prepare, gc_fork_parent, gc_fork_child);
 }
 

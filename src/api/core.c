@@ -167,6 +167,13 @@ static void core_set_percent(struct alm_heap *heap, unsigned percent) {
   lock_release(&heap->lock);
 }
 
+static void core_set_base_only(struct alm_heap *heap, bool is_base_only) {
+  lock_acquire(&heap->lock);
+  heap->options.base_pointers_only = is_base_only;
+  heap->is_base_only = is_base_only;
+  lock_release(&heap->lock);
+}
+
 static void core_set_first(struct alm_heap *heap, uint64_t bytes) {
   lock_acquire(&heap->lock);
   heap->options.first_bytes = bytes;
@@ -251,7 +258,7 @@ static void core_stats(struct alm_heap *heap, struct alm_heap_stats *out,
   more->since_bytes = atomic_load_relaxed(&heap->allocated);
   more->deleted_bytes = atomic_load_relaxed(&heap->deleted);
   more->free_bytes = atomic_load_relaxed(&memstat->heap_free);
-  more->mapped_bytes = atomic_load_relaxed(&memstat->heap_mapped);
+  more->mapped_bytes_max = atomic_load_relaxed(&memstat->heap_mapped_max);
   more->markers = heap->options.markers ? heap->options.markers
                                         : (unsigned)min_size(os_cpus(), 8);
 }
@@ -346,6 +353,7 @@ const struct alm_core_table alm_core = {
     .sweep = core_sweep,
     .set_limit = core_set_limit,
     .set_percent = core_set_percent,
+    .set_base_only = core_set_base_only,
     .set_first = core_set_first,
     .add_displacement = core_add_displacement,
     .is_displacement = core_is_displacement,

@@ -192,7 +192,8 @@ TEST("GC_set_on_collection_event is told of the phases in their order") {
   GC_set_on_collection_event(NULL);
   CHECK(GC_get_on_collection_event() == NULL);
   int start = first_of(GC_EVENT_START), end = first_of(GC_EVENT_END);
-  int mark = first_of(GC_EVENT_MARK_START), marked = first_of(GC_EVENT_MARK_END);
+  int mark = first_of(GC_EVENT_MARK_START),
+      marked = first_of(GC_EVENT_MARK_END);
   int stop = first_of(GC_EVENT_PRE_STOP_WORLD);
   int stopped = first_of(GC_EVENT_POST_STOP_WORLD);
   int run = first_of(GC_EVENT_PRE_START_WORLD);
@@ -293,9 +294,8 @@ static void *list_all(void *unused) {
 
 TEST("GC_enumerate_reachable_objects_inner visits each reachable object once") {
   for (int i = 0; i < WATCHED; i++)
-    listed_kept[i] =
-        i % 2 ? GC_malloc((size_t)(i + 1) * 50)
-              : GC_malloc_atomic((size_t)(i + 1) * 50);
+    listed_kept[i] = i % 2 ? GC_malloc((size_t)(i + 1) * 50)
+                           : GC_malloc_atomic((size_t)(i + 1) * 50);
   GC_gcollect();
   GC_call_with_alloc_lock(list_all, NULL);
   for (int i = 0; i < WATCHED; i++) CHECK_THAT(listed[i], ==, 1);

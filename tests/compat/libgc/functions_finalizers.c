@@ -16,7 +16,7 @@ enum { MANY = WATCHED };
 
 static void *kept;
 static int calls, calls_in_all, test_number;
-static int called[MANY];    /* how often, by number */
+static int called[MANY];     /* how often, by number */
 static int call_order[MANY]; /* the numbers, in order of calls */
 static void *call_data;
 static struct node *brought_back;
@@ -66,8 +66,7 @@ static void collect(int times) {
 }
 
 static void drop_many(void *data) {
-  for (int i = 0; i < MANY; i++)
-    with(new_node(i), note, data, NULL, NULL);
+  for (int i = 0; i < MANY; i++) with(new_node(i), note, data, NULL, NULL);
 }
 
 static int most_called(void) {

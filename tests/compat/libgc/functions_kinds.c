@@ -10,8 +10,8 @@ enum { WORDS = 8, WORD = sizeof(void *) };
 /* WATCHED objects of a kind, each with the only pointer to one object. */
 static void **kept[WATCHED];
 static unsigned kind;
-static int at;            /* the word of the pointer */
-static void **stored_in;  /* the object filled last */
+static int at;             /* the word of the pointer */
+static void **stored_in;   /* the object filled last */
 static GC_word descriptor; /* to store in each object, when not 0 */
 static int descriptor_at;
 
@@ -93,8 +93,8 @@ TEST("a kind may find its descriptor in each object") {
 TEST("a kind may find its descriptor where the first word points") {
   static GC_word type[2];
   GC_signed_word offset = -(GC_signed_word)WORD - GC_INDIR_PER_OBJ_BIAS;
-  kind = GC_new_kind(GC_new_free_list(), (GC_word)offset | GC_DS_PER_OBJECT, 0,
-                     1);
+  kind =
+      GC_new_kind(GC_new_free_list(), (GC_word)offset | GC_DS_PER_OBJECT, 0, 1);
   descriptor = (GC_word)type;
   descriptor_at = 0;
   type[1] = bitmap_of(2) | GC_DS_BITMAP;
@@ -126,8 +126,8 @@ static entry *mark_second(GC_word *object, entry *top, entry *limit,
   env_second = env;
   for (int i = 0; i < WORDS; i++)
     if (env >> i & 1)
-      top = GC_MARK_AND_PUSH((void *)object[i], top, limit,
-                             (void **)&object[i]);
+      top =
+          GC_MARK_AND_PUSH((void *)object[i], top, limit, (void **)&object[i]);
   return top;
 }
 

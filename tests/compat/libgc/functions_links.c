@@ -165,8 +165,8 @@ TEST("a cleared link may be registered again") {
   for (int i = 0; i < MANY; i++)
     if (!cells[i]) {
       cells[i] = GC_malloc(24);
-      CHECK_THAT(GC_general_register_disappearing_link(&cells[i], cells[i]),
-                 ==, GC_SUCCESS);
+      CHECK_THAT(GC_general_register_disappearing_link(&cells[i], cells[i]), ==,
+                 GC_SUCCESS);
     }
   collect();
   CHECK_THAT(cleared_cells(), >=, MANY * 8 / 10);
@@ -178,13 +178,11 @@ TEST("GC_move_disappearing_link moves the registration, not the contents") {
   apart(link_general, NULL);
   for (int i = 0; i < MANY; i++) moved[i] = (void *)1;
   for (int i = 0; i < MANY; i++) {
-    CHECK_THAT(GC_move_disappearing_link(&cells[i], &moved[i]), ==,
-               GC_SUCCESS);
+    CHECK_THAT(GC_move_disappearing_link(&cells[i], &moved[i]), ==, GC_SUCCESS);
     CHECK(moved[i] == (void *)1);
     CHECK_THAT(GC_move_disappearing_link(&cells[i], &moved[i]), ==,
                GC_NOT_FOUND);
-    CHECK_THAT(GC_move_disappearing_link(&moved[i], &moved[i]), ==,
-               GC_SUCCESS);
+    CHECK_THAT(GC_move_disappearing_link(&moved[i], &moved[i]), ==, GC_SUCCESS);
   }
   collect();
   CHECK_THAT(cleared_cells(), ==, 0);
@@ -333,8 +331,7 @@ static void link_thousands(void *unused) {
 TEST("many thousand links are held") {
   apart(link_thousands, NULL);
   collect();
-  for (int i = 0; i < THOUSANDS; i++)
-    CHECK(thousands[i] == ((void **)kept)[i]);
+  for (int i = 0; i < THOUSANDS; i++) CHECK(thousands[i] == ((void **)kept)[i]);
   kept = NULL;
   collect();
   int cleared = 0;

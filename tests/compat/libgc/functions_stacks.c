@@ -298,8 +298,7 @@ static void *nest(void *depth) {
   void *kept = GC_malloc(100);
   memset(kept, 0x12, 100);
   if ((*left)-- > 0) {
-    if (*left % 2)
-      CHECK(GC_do_blocking(return_argument, left) == left);
+    if (*left % 2) CHECK(GC_do_blocking(return_argument, left) == left);
     CHECK(GC_call_with_gc_active(nest, left) == left);
   }
   GC_gcollect();

@@ -43,8 +43,8 @@ static int moves(const struct worker *w) {
 static void start(void) {
   end = 0;
   for (int i = 0; i < THREADS; i++)
-    CHECK_THAT(
-        GC_pthread_create(&workers[i].thread, NULL, work, &workers[i]), ==, 0);
+    CHECK_THAT(GC_pthread_create(&workers[i].thread, NULL, work, &workers[i]),
+               ==, 0);
   for (int i = 0; i < THREADS; i++) CHECK(moves(&workers[i]));
 }
 

@@ -157,12 +157,10 @@ TEST("GC_pthread_detach lets a thread end alone, before or after its end") {
   for (int i = 0; i < 10; i++)
     CHECK_THAT(GC_pthread_create(&threads[i], NULL, detached_work, NULL), ==,
                0);
-  for (int i = 0; i < 5; i++)
-    CHECK_THAT(GC_pthread_detach(threads[i]), ==, 0);
+  for (int i = 0; i < 5; i++) CHECK_THAT(GC_pthread_detach(threads[i]), ==, 0);
   while (detached_done < 10) sleep_ms(1);
   GC_gcollect();
-  for (int i = 5; i < 10; i++)
-    CHECK_THAT(GC_pthread_detach(threads[i]), ==, 0);
+  for (int i = 5; i < 10; i++) CHECK_THAT(GC_pthread_detach(threads[i]), ==, 0);
   sleep_ms(10);
   GC_gcollect();
 }
@@ -241,7 +239,8 @@ static void *allocate_trees(void *seed) {
     list = node;
     int n = 0;
     if (i % 100 == 99)
-      for (void **p = list; p; p = p[0]) CHECK(p[1] == (char *)seed + (i - n++));
+      for (void **p = list; p; p = p[0])
+        CHECK(p[1] == (char *)seed + (i - n++));
   }
   return NULL;
 }
