@@ -120,8 +120,9 @@ struct alm_core_table {
   /* Does p point into an object in use? */
   bool (*find)(struct alm_heap *heap, const void *p,
                struct alm_core_object *out);
-  /* Free the object that begins at p. */
-  void (*del)(struct alm_heap *heap, void *p);
+  /* Free the object that begins at p. The mutator is the calling thread's, or
+   * NULL. */
+  void (*del)(struct alm_heap *heap, struct alm_mutator *m, void *p);
 
   /* Collections. */
   enum alm_err (*collect)(struct alm_mutator *m); /* own; ALM_EBUSY: another */

@@ -270,7 +270,7 @@ void GC_free(void *p) {
   if (o.is_root) {
     gc_count_uncollectable(-o.slot_bytes);
   }
-  gc.core->del(gc.heap, o.base);
+  gc.core->del(gc.heap, gc_self != NULL ? gc_self->mutator : NULL, o.base);
 }
 
 void *GC_realloc(void *p, size_t bytes) {

@@ -467,7 +467,7 @@ static void gc_report_leaks(void) {
   for (unsigned i = 0; i < n; i++) {
     gc_debug_say_leaked(gc_control.leaks[i].object, gc_control.leaks[i].bytes,
                         gc_control.leaks[i].kind);
-    gc.core->del(gc.heap, gc_control.leaks[i].object);
+    gc.core->del(gc.heap, NULL, gc_control.leaks[i].object);
   }
   if (n > 0 && gc_control.aborts_on_leak) {
     gc_fail("leaked objects were found");

@@ -130,11 +130,15 @@ static bool core_find(struct alm_heap *heap, const void *p,
   return ok;
 }
 
-static void core_del(struct alm_heap *heap, void *p) {
+static void core_del(struct alm_heap *heap, struct alm_mutator *m, void *p) {
   struct found f;
   lock_section_begin();
   if (heap_find_start(heap, p, &f) == ALM_OK) {
-    sweep_free_object(heap, &f);
+    if (m != NULL) {
+      local_free(m, &f);
+    } else {
+      sweep_free_object(heap, &f);
+    }
   }
   lock_section_end();
 }

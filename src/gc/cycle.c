@@ -18,6 +18,9 @@
 
 static void cycle_flush_stopped(struct alm_heap *h, bool is_filing) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
+    local_return_freed(LIST_ELEMENT(n, struct alm_mutator, link));
+  }
+  for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     local_flush_stopped(LIST_ELEMENT(n, struct alm_mutator, link), is_filing);
   }
 }

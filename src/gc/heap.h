@@ -117,6 +117,8 @@ struct lease {
   uint64_t claimed;       /* slots of word claimed_word not yet in a run   */
   uint32_t claimed_word;
   uint32_t next_word;
+  void *freed; /* slots the thread has freed, by their first words [local.3] */
+  uint32_t nfreed;
 };
 
 /* Resting: its thread sleeps for the sake of another heap. */

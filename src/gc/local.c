@@ -9,6 +9,9 @@
  * first cache. */
 enum { GC_RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
 
+/* So much of a layout stays with the thread that has freed it. */
+enum { FREED_BYTES_MAX = 16384 };
+
 /* So much is allocated between two looks at what is due. */
 enum { UNCHECKED_BYTES_MAX = 4096 };
 
@@ -39,6 +42,48 @@ static void local_zero(char *run, size_t bytes) {
   }
 }
 
+/* May slots be handed out as they are? libgc's face does not promise that
+ * objects without pointers are zero. */
+static bool local_is_dirty_fine(const struct alm_heap *h,
+                                const struct layout *l) {
+  return h->face != NULL && l->kind == ALM_NOSCAN;
+}
+
+/* Roots would still be taken for such; debug builds find who frees twice. */
+static bool local_keeps_freed(const struct alm_heap *h, const struct layout *l,
+                              const struct lease *lease) {
+  return !ALM_DEBUG && !l->is_root && !h->options.clobber_free &&
+         lease->nfreed < max_size(FREED_BYTES_MAX / l->slot_bytes, 1);
+}
+
+void local_free(struct alm_mutator *m, const struct found *f) {
+  struct layout *l = f->c->layout;
+  size_t index = l != NULL ? (size_t)(l - m->heap->layouts) : 0;
+  struct lease *lease = &m->leases[index];
+  if (l == NULL || !local_keeps_freed(m->heap, l, lease)) {
+    sweep_free_object(m->heap, f);
+    return;
+  }
+  m->layouts_used = (uint32_t)max_size(m->layouts_used, index + 1);
+  *(void **)f->slot = lease->freed;
+  lease->freed = (void *)f->slot;
+  lease->nfreed++;
+  (void)atomic_add_relaxed(&m->heap->deleted, l->slot_bytes);
+}
+
+/* The slot freed last becomes the run. */
+static void local_start_freed(struct alm_mutator *m, unsigned index) {
+  struct lease *lease = &m->leases[index];
+  const struct layout *l = &m->heap->layouts[index];
+  char *slot = lease->freed;
+  lease->freed = *(void **)slot;
+  lease->nfreed--;
+  if (!local_is_dirty_fine(m->heap, l)) {
+    local_zero(slot, l->slot_bytes); /* [local.1] */
+  }
+  m->head.runs[index] = (struct alm_run){slot, slot + l->slot_bytes};
+}
+
 /* Consecutive claimed slots become the run. */
 static void local_start_run(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
@@ -58,7 +103,8 @@ static void local_start_run(struct alm_mutator *m, unsigned index) {
     n += more;
     to_the_end = more == 64;
   }
-  if (!atomic_load_relaxed(&c->span.is_fresh)) {
+  if (!atomic_load_relaxed(&c->span.is_fresh) &&
+      !local_is_dirty_fine(c->heap, c->layout)) {
     local_zero(run, n * slot_bytes); /* [local.1] */
   }
   m->head.runs[index] = (struct alm_run){run, run + n * slot_bytes};
@@ -67,6 +113,10 @@ static void local_start_run(struct alm_mutator *m, unsigned index) {
 }
 
 bool local_continue(struct alm_mutator *m, unsigned index) {
+  if (m->leases[index].freed != NULL) {
+    local_start_freed(m, index);
+    return true;
+  }
   if (m->unchecked >= UNCHECKED_BYTES_MAX || m->leases[index].claimed == 0 ||
       m->heap->options.collect_every != 0) {
     return false;
@@ -121,7 +171,7 @@ static struct collected *local_unclaim(struct alm_mutator *m, unsigned index) {
   if (c != NULL && l->claimed != 0) {
     span_unclaim(&c->span, l->claimed_word, l->claimed);
   }
-  *l = (struct lease){NULL, 0, 0, 0};
+  *l = (struct lease){.span = NULL};
   return c;
 }
 
@@ -149,6 +199,19 @@ static void local_free_run(struct alm_mutator *m, unsigned index) {
   *run = (struct alm_run){NULL, NULL};
 }
 
+void local_return_freed(struct alm_mutator *m) {
+  for (unsigned i = 0; i < m->layouts_used; i++) {
+    struct lease *l = &m->leases[i];
+    for (struct found f; l->freed != NULL; l->nfreed--) {
+      void *slot = l->freed;
+      l->freed = *(void **)slot;
+      if (heap_find(m->heap, (uintptr_t)slot, &f)) {
+        sweep_free_slot(m->heap, &f);
+      }
+    }
+  }
+}
+
 void local_flush_stopped(struct alm_mutator *m, bool is_filing) {
   bool keeps_runs = m->heap->stop_signal != 0; /* [local.2] */
   if (!keeps_runs) {
@@ -169,6 +232,7 @@ void local_flush_stopped(struct alm_mutator *m, bool is_filing) {
 
 void local_flush(struct alm_mutator *m) {
   m->tiny_at = m->tiny_end = 0;
+  local_return_freed(m);
   for (unsigned i = 0; i < m->layouts_used; i++) {
     struct collected *c = m->leases[i].span;
     if (c != NULL) {

@@ -13,6 +13,9 @@
  *             pointer. So in an uncooperative heap runs, and the block of
  *             tiny objects, stay as they are when the world stops: their
  *             slots count as marked, and the span is swept with them in use.
+ *   [local.3] Slots that a thread has freed become its next runs. They count as
+ *             in use until a collection, or another walk over the heap, has
+ *             given them back to their spans.
  * LOCKS   none held on entry. The own thread only, but for local_flush.
  * SOURCE  Go mcache.go; runs instead of freeindex and allocCache.
  */
@@ -21,19 +24,26 @@
 
 #include "heap.h"
 
-/* The next run of slots that are claimed already, if there is one and nothing
- * else is due: whether to collect, to sweep or to stop is asked again after a
+/* The next run of slots that are freed or claimed already, if there is one and
+ * nothing else is due: whether to collect, to sweep or to stop is asked again after a
  * few KiB. In a heap with holes most runs are short. */
 ALM_INTERNAL bool local_continue(struct alm_mutator *m, unsigned index);
 /* After true the layout's run is not empty. False: no memory; see
  * sweep_take_span. */
 ALM_INTERNAL bool local_refill(struct alm_mutator *m, unsigned index);
 
+/* Free an object of the heap now, which has no special: to the mutator's list,
+ * or, if that is full or it is a large one, to its span. */
+ALM_INTERNAL void local_free(struct alm_mutator *m, const struct found *f);
+
 /* A large object, zeroed unless !is_zero; NULL as above. */
 ALM_INTERNAL void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
                                    const struct alm_type *type, size_t bytes,
                                    bool is_root, bool is_zero);
 
+/* Give back what it has freed. World stopped, and no mutator's spans were given
+ * back before: their counts are not true then. Or the own thread. */
+ALM_INTERNAL void local_return_freed(struct alm_mutator *m);
 /* Give back runs and the block of tiny objects (but see [local.2]), claims and
  * spans. World stopped; not filing: everything is swept again now. */
 ALM_INTERNAL void local_flush_stopped(struct alm_mutator *m, bool is_filing);

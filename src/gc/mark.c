@@ -266,7 +266,11 @@ static void mark_scan(struct marker *m, uintptr_t item) {
   uintptr_t from = item & ~(uintptr_t)ITEM_PIECE;
   /* found once already, when it was marked */
   struct collected *c = collected_of(arena_span(arena_page_of((void *)from)));
-  if (c->kind == ALM_TYPED && c->type != NULL && c->layout != NULL) {
+  if (c->kind == ALM_CONSERVATIVE && c->layout != NULL) {
+    m->is_base_only = m->heap->is_base_only;
+    mark_words(m, (const uintptr_t *)from,
+               (const uintptr_t *)(from + c->object_bytes));
+  } else if (c->kind == ALM_TYPED && c->type != NULL && c->layout != NULL) {
     m->is_base_only = m->heap->options.base_pointers_only;
     mark_typed_one(m, c->type, (const uintptr_t *)from);
   } else {

@@ -267,8 +267,7 @@ void sweep_disown_locked(struct alm_heap *h) {
   h->sweep_layout = 0;
 }
 
-/* The slot's bit, in a span that may be anyone's. */
-static void sweep_free_slot(struct alm_heap *h, const struct found *f) {
+void sweep_free_slot(struct alm_heap *h, const struct found *f) {
   struct collected *c = f->c;
   struct span *s = &c->span;
   lock_acquire(&h->lock);

@@ -54,6 +54,8 @@ ALM_INTERNAL void sweep_disown_locked(struct alm_heap *h);
 /* But for this span, whose owner is the child's only thread. */
 ALM_INTERNAL void sweep_own_again_locked(struct collected *c);
 
+/* The slot's bit, in a span that may be anyone's. */
+ALM_INTERNAL void sweep_free_slot(struct alm_heap *h, const struct found *f);
 /* Free an object of the heap now, which has no special. */
 ALM_INTERNAL void sweep_free_object(struct alm_heap *h, const struct found *f);
 
