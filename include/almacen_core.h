@@ -120,6 +120,10 @@ struct alm_core_table {
   /* Does p point into an object in use? */
   bool (*find)(struct alm_heap *heap, const void *p,
                struct alm_core_object *out);
+  /* The large object that begins at p gets `bytes` where it is. False: it
+   * cannot. */
+  bool (*grow_large)(struct alm_heap *heap, void *p, size_t bytes,
+                     bool is_zero);
   /* Free the object that begins at p. The mutator is the calling thread's, or
    * NULL. */
   void (*del)(struct alm_heap *heap, struct alm_mutator *m, void *p);

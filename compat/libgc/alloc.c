@@ -292,6 +292,15 @@ void *GC_realloc(void *p, size_t bytes) {
     }
     return p;
   }
+  size_t n;
+  if (bytes > had && had > SMALL_MAX && o.base == p &&
+      !__builtin_add_overflow(bytes, o.is_root ? 0 : gc.extra, &n) &&
+      gc.core->grow_large(gc.heap, p, n, !gc_is_atomic(kind))) {
+    if (o.is_root && gc_find(p, &o)) {
+      gc_count_uncollectable(o.bytes - had);
+    }
+    return p;
+  }
   void *q =
       o.is_root ? gc_alloc_uncollectable(kind, bytes) : gc_alloc(kind, bytes);
   if (q == NULL) {

@@ -130,6 +130,17 @@ static bool core_find(struct alm_heap *heap, const void *p,
   return ok;
 }
 
+static bool core_grow_large(struct alm_heap *heap, void *p, size_t bytes,
+                            bool is_zero) {
+  struct found f;
+  lock_section_begin();
+  bool ok = bytes < PTRDIFF_MAX - PAGE_BYTES &&
+            heap_find_start(heap, p, &f) == ALM_OK && f.c->layout == NULL &&
+            heap_grow_large(heap, f.c, bytes, is_zero);
+  lock_section_end();
+  return ok;
+}
+
 static void core_del(struct alm_heap *heap, struct alm_mutator *m, void *p) {
   struct found f;
   lock_section_begin();
@@ -352,6 +363,7 @@ const struct alm_core_table alm_core = {
     .take = core_take,
     .take_large = core_take_large,
     .find = core_find,
+    .grow_large = core_grow_large,
     .del = core_del,
     .collect = core_collect,
     .sweep = core_sweep,

@@ -396,6 +396,37 @@ struct collected *heap_take_large(struct alm_heap *h, enum alm_kind kind,
   return c;
 }
 
+static bool heap_is_swept(struct alm_heap *h, const struct collected *c) {
+  lock_acquire(&h->lock);
+  bool is_swept = c->sweepgen == h->sweepgen;
+  lock_release(&h->lock);
+  return is_swept;
+}
+
+bool heap_grow_large(struct alm_heap *h, struct collected *c, size_t bytes,
+                     bool is_zero) {
+  struct span *s = &c->span;
+  size_t old = s->npages, npages = pages_for(bytes);
+  size_t more_bytes = (npages - old) << PAGE_SHIFT;
+  bool is_dense, is_zero_already;
+  if (npages <= old || !heap_is_swept(h, c) ||
+      !marks_ready(arena_page_of((void *)s->base) + npages) ||
+      !heap_charge(h, more_bytes, &is_dense)) {
+    return false;
+  }
+  if (!pageheap_extend_collected(s, npages - old, &is_zero_already)) {
+    heap_uncharge(h, more_bytes);
+    return false;
+  }
+  if (is_zero && !is_zero_already) {
+    memset((void *)(s->base + (old << PAGE_SHIFT)), 0, more_bytes);
+  }
+  c->object_bytes = npages << PAGE_SHIFT;
+  (void)atomic_add_relaxed(&h->allocated, more_bytes);
+  heap_busy_end(h);
+  return true;
+}
+
 void heap_forget_span_locked(struct alm_heap *h, struct collected *c) {
   struct list_node **sweep =
       c->layout != NULL ? &c->layout->sweep : &h->large_sweep;

@@ -337,6 +337,12 @@ ALM_INTERNAL struct collected *heap_take_large(struct alm_heap *h,
                                                enum alm_kind kind,
                                                const struct alm_type *type,
                                                size_t bytes, bool is_root);
+/* A large object gets `bytes` where it is; what is new is zeroed if
+ * `is_zero`. False: the pages behind it are in use, it is yet to be swept, or
+ * the limit is reached; nothing has changed. Its user, no lock held, in a
+ * section. */
+ALM_INTERNAL bool heap_grow_large(struct alm_heap *h, struct collected *c,
+                                  size_t bytes, bool is_zero);
 /* So many pages less are to be swept. The lock is held, or the world is
  * stopped. */
 ALM_INLINE void heap_count_swept_locked(struct alm_heap *h, size_t npages) {

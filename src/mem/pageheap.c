@@ -166,6 +166,25 @@ void pageheap_return_collected(struct span *s, bool was_published) {
   pagealloc_return(arena_page_of((void *)s->base), s->npages);
 }
 
+bool pageheap_extend_collected(struct span *s, size_t more, bool *is_zero) {
+  size_t page = arena_page_of((void *)s->base) + s->npages;
+  struct page_run run = pagealloc_take_at(page, more);
+  if (run.npages == 0) {
+    return false;
+  }
+  *is_zero = run.is_zero;
+  int64_t bytes = (int64_t)(more << PAGE_SHIFT);
+  lock_acquire(&heap_map_lock);
+  for (size_t i = 0; i < more; i++) {
+    atomic_store_release(&heap_map.spans[page + i], s);
+  }
+  s->npages += more;
+  memstat_inuse_grew(pageheap_add_locked(&memstat->heap_inuse, bytes), 0);
+  pageheap_account_collected_locked(s->class, bytes);
+  lock_release(&heap_map_lock);
+  return true;
+}
+
 bool pageheap_resize_large(struct span *s, size_t npages) {
   size_t page = arena_page_of((void *)s->base);
   size_t old = s->npages;

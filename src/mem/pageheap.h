@@ -40,6 +40,10 @@ ALM_INTERNAL bool pageheap_take_collected(struct span *s, unsigned class,
                                           size_t npages, bool is_dense);
 ALM_INTERNAL void pageheap_publish_collected(struct span *s);
 ALM_INTERNAL void pageheap_return_collected(struct span *s, bool was_published);
+/* The next `more` pages become part of a large collected object; *is_zero: they
+ * read as zero. False: they are in use, nothing has changed. */
+ALM_INTERNAL bool pageheap_extend_collected(struct span *s, size_t more,
+                                            bool *is_zero);
 
 /* Change a large object's length where it is. False: the next pages are in
  * use, nothing has changed. Shrinking always works. */
