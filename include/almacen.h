@@ -383,7 +383,7 @@ ALM_API bool alm_check(void);
 
 enum {
   ALM_CLASS_COUNT = 68, /* size classes; 0 stands for large objects */
-  ALM_PAUSE_COUNT = 24  /* lengths of pauses, see struct alm_gc_stats */
+  ALM_PAUSE_COUNT = 106 /* lengths of pauses, see alm_pause_below_ns */
 };
 
 /* One size class. Counters only grow; gauges are values now. */
@@ -428,11 +428,20 @@ struct alm_gc_stats {
   uint64_t live_bytes_max;
   uint64_t finalizers_queued; /* functions: finalizers and cleanups          */
   uint64_t finalizers_run;    /* functions taken by alm_finalizers_run       */
-  /* Pauses of less than 2^i us that are in no element before; the last one
-   * also has the longer ones. */
+  /* Pauses of less than alm_pause_below_ns(i) that are in no element before;
+   * the last one has all longer ones. */
   uint64_t pauses[ALM_PAUSE_COUNT];
   struct alm_gc_class_stats classes[ALM_CLASS_COUNT];
 };
+
+/* The limit of element i of `pauses`: 1 us, then four in each octave (1.25,
+ * 1.5, 1.75, 2, 2.5 ... us) to 67 s; none for the last element. */
+static inline uint64_t alm_pause_below_ns(unsigned i) {
+  if (i >= ALM_PAUSE_COUNT - 1) {
+    return UINT64_MAX;
+  }
+  return i == 0 ? 1000 : (uint64_t)(5 + (i - 1) % 4) * 250 << (i - 1) / 4;
+}
 
 /* The account of one process. Bytes unless named otherwise. The classes do
  * not count objects of garbage-collected heaps, all else counts their pages. */
@@ -469,6 +478,22 @@ struct alm_stats {
  */
 ALM_API void alm_stats_read(struct alm_stats *out);
 
+/* alm_pause_quantile_ns -- how long a pause was, by its rank among all.
+ *
+ * Does     Finds the length that so many of a thousand pauses did not exceed:
+ *          500 asks for the median, 990 for the 99th percentile. Within an
+ *          element of `pauses` the lengths count as spread evenly.
+ * Units    nanoseconds; per_mille: 1000 and more ask for the longest
+ * Returns  at most 1/4 more or less than the exact value, never more than
+ *          pause_ns_max; 0 without a pause
+ * Errors   none
+ * Threads  any
+ * Cost     a walk through ALM_PAUSE_COUNT numbers.
+ * Since    0.1
+ */
+ALM_API uint64_t alm_pause_quantile_ns(const struct alm_gc_stats *gc,
+                                       unsigned per_mille);
+
 /* The record of a process: a file the library keeps mapped while it runs
  * when the option `record` names a directory. Its name is PID-N.almrec. N is 0
  * for most; it goes on counting when the process runs another program image
@@ -478,7 +503,7 @@ ALM_API void alm_stats_read(struct alm_stats *out);
  * them. A forked child has a record of its own, counting from zero. The file
  * stays valid when the process is killed; it is then a few batches of objects
  * (some 16 KiB) per thread and class behind. Native byte order. */
-#define ALM_RECORD_MAGIC "ALMREC2"
+#define ALM_RECORD_MAGIC "ALMREC3"
 
 enum alm_record_state {
   ALM_RECORD_RUNNING = 1, /* also: was killed, or replaced by exec           */
@@ -492,8 +517,9 @@ struct alm_record {
   uint32_t pid;
   uint32_t parent_pid;
   uint64_t image; /* the same in the records of one program image only       */
-  char face[8];   /* "malloc": the copy that is malloc; "alm": one that has
-                     the functions with the prefix only                      */
+  char face[8];   /* "malloc": the copy that is malloc; "gc": the one that is
+                     libgc; "alm": one that has the functions with the prefix
+                     only                                                    */
   uint64_t start_ns;  /* CLOCK_REALTIME                                      */
   uint64_t end_ns;    /* CLOCK_REALTIME, 0 unless state is EXITED            */
   uint64_t user_ns;   /* CPU time at the last update                         */

@@ -45,4 +45,5 @@
 #include "api/almacen.c"
 #include "api/background.c"
 #include "api/collector.c"
+#include "api/core.c"
 #include "api/process.c"

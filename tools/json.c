@@ -53,15 +53,16 @@ static void put_exit(cJSON *object, int status) {
   }
 }
 
-static void put_usage(cJSON *parent, const char *name,
-                      const struct usage *usage) {
+/* The first n measured quantities. */
+static void put_costs(cJSON *parent, const char *name,
+                      const struct costs *costs, int n) {
   cJSON *object = must(cJSON_AddObjectToObject(parent, name));
 
-  for (int i = 0; i < MEASURED_COUNT; i++) {
+  for (int i = 0; i < n; i++) {
     const struct measured *what = &measured_table[i];
     uint64_t value;
 
-    memcpy(&value, (const char *)usage + what->offset, sizeof value);
+    memcpy(&value, (const char *)costs + what->offset, sizeof value);
     put_count(object, what->key, value);
   }
 }
@@ -118,7 +119,7 @@ static void put_pauses(cJSON *parent, const struct alm_gc_stats *gc) {
 
     cJSON_AddItemToArray(list, object);
     if (i < ALM_PAUSE_COUNT - 1) {
-      put_count(object, "below_ns", ((uint64_t)1 << i) * 1000);
+      put_count(object, "below_ns", alm_pause_below_ns((unsigned)i));
     } else {
       must(cJSON_AddNullToObject(object, "below_ns"));
     }
@@ -138,6 +139,8 @@ static void put_gc(cJSON *parent, const struct alm_gc_stats *gc) {
   put_count(object, "collections", gc->collections);
   put_count(object, "pause_ns", gc->pause_ns);
   put_count(object, "pause_ns_max", gc->pause_ns_max);
+  put_count(object, "pause_p50_ns", alm_pause_quantile_ns(gc, 500));
+  put_count(object, "pause_p99_ns", alm_pause_quantile_ns(gc, 990));
   put_count(object, "cpu_ns", gc->cpu_ns);
   put_count(object, "alloc_bytes", gc->alloc_bytes);
   put_count(object, "heap_bytes", gc->heap_bytes);
@@ -193,7 +196,7 @@ static void put_image(cJSON *list, const struct image *image) {
   put_count(object, "pid", image->pid);
   put_count(object, "parent_pid", image->parent_pid);
   put_count(object, "image", image->index);
-  put_string(object, "face", image->is_malloc ? "malloc" : "alm");
+  put_string(object, "face", record_face_name(image->face));
   put_string(object, "command", image->command);
   put_string(object, "state", record_state_name(image->state));
   put_count(object, "start_ns", record->start_ns);
@@ -235,7 +238,7 @@ static void put_side(cJSON *parent, const char *name, const struct run *run,
                      bool is_system) {
   cJSON *object = must(cJSON_AddObjectToObject(parent, name));
 
-  for (int i = 0; i < MEASURED_COUNT; i++) {
+  for (int i = 0; i < run_measured(run); i++) {
     const struct measured *what = &measured_table[i];
     const struct spread spread = run_spread(run, what, is_system);
     cJSON *inner = must(cJSON_AddObjectToObject(object, what->key));
@@ -259,10 +262,10 @@ static void put_compare(cJSON *root, const struct run *run) {
     cJSON *object = must(cJSON_CreateObject());
 
     cJSON_AddItemToArray(rounds, object);
-    put_usage(object, "almacen", &round->almacen);
+    put_costs(object, "almacen", &round->almacen, run_measured(run));
     put_count(object, "almacen_code",
               (uint64_t)launch_exit_code(round->almacen_status));
-    put_usage(object, "system", &round->system);
+    put_costs(object, "system", &round->system, run_measured(run));
     put_count(object, "system_code",
               (uint64_t)launch_exit_code(round->system_status));
   }
@@ -272,7 +275,7 @@ static void put_compare(cJSON *root, const struct run *run) {
   put_side(compare, "system", run, true);
   cJSON *ratio = must(cJSON_AddObjectToObject(compare, "ratio"));
 
-  for (int i = 0; i < MEASURED_COUNT; i++) {
+  for (int i = 0; i < run_measured(run); i++) {
     const struct measured *what = &measured_table[i];
     const double ours = (double)run_spread(run, what, false).median;
     const double theirs = (double)run_spread(run, what, true).median;
@@ -291,6 +294,7 @@ bool json_write(const struct run *run, int fd) {
   put_string(root, "schema", "almacen-run");
   put_count(root, "version", JSON_VERSION);
   put_string(root, "almacen", ALM_VERSION);
+  put_string(root, "replaced", run->is_gc ? "libgc" : "malloc");
   cJSON *command = must(cJSON_AddArrayToObject(root, "command"));
 
   for (char **argument = run->argv; *argument; argument++) {
@@ -301,7 +305,9 @@ bool json_write(const struct run *run, int fd) {
   }
   put_count(root, "pid", (uint64_t)run->result.pid);
   put_exit(root, run->result.status);
-  put_usage(root, "usage", &run->result.usage);
+  const struct costs costs = {.usage = run->result.usage};
+
+  put_costs(root, "usage", &costs, MEASURED_USAGE);
   put_account(root, &run->account);
   put_compare(root, run);
   char *document = cJSON_Print(root);

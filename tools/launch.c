@@ -1,6 +1,6 @@
 /* tools/launch.c -- run one program, from fork to its end.
  *
- * WHAT    Starts a program on almacen's or the system's malloc, behaves
+ * WHAT    Starts a program on almacen's or the system's library, behaves
  *         towards signals as time(1) does, and brings back its status and
  *         what the kernel counted.
  * HOW     The command is a subreaper, so orphans come to it and are waited
@@ -140,8 +140,8 @@ static void env_join(const char *name, const char *first, const char *second,
   free(joined);
 }
 
-/* The system's malloc is wanted: drop an almacen the user preloads. */
-static void env_drop_almacen(void) {
+/* The system's own is wanted: drop an almacen the user preloads. */
+static void env_drop(const char *library) {
   const char *preload = getenv("LD_PRELOAD");
   char *kept = tool_grow(NULL, preload ? strlen(preload) + 1 : 1, 1);
 
@@ -153,10 +153,7 @@ static void env_drop_almacen(void) {
 
     preload += length;
     preload += strspn(preload, ": ");
-    if (memmem(entry, length, "libalmacen-malloc.so",
-               sizeof "libalmacen-malloc.so" - 1)) {
-      continue;
-    }
+    if (memmem(entry, length, library, strlen(library))) continue;
     if (*kept) strcat(kept, ":");
     strncat(kept, entry, length);
   }
@@ -169,14 +166,14 @@ static void env_drop_almacen(void) {
 }
 
 static void child_environment(const struct launch *launch) {
-  const char *preload = getenv("LD_PRELOAD");
   const char *options = getenv("ALMACEN");
   char record[PATH_MAX + 16];
 
+  if (launch->without) env_drop(launch->without);
   if (launch->library) {
+    const char *preload = getenv("LD_PRELOAD");
+
     env_join("LD_PRELOAD", launch->library, preload ? preload : "", ':');
-  } else {
-    env_drop_almacen();
   }
   if (launch->record_dir) {
     snprintf(record, sizeof record, "record=%s", launch->record_dir);

@@ -63,6 +63,28 @@ const char *record_state_name(enum process_state state) {
   return names[state];
 }
 
+static const char *const face_names[FACE_COUNT] = {
+    [FACE_ALM] = "alm",
+    [FACE_MALLOC] = "malloc",
+    [FACE_GC] = "gc",
+    [FACE_LIBGC] = "libgc",
+};
+
+const char *record_face_name(enum face face) {
+  return face_names[face];
+}
+
+/* FACE_COUNT: there is no such face. */
+static enum face face_of(const struct alm_record *record) {
+  enum face face = FACE_ALM;
+
+  while (face < FACE_COUNT &&
+         strncmp(record->face, face_names[face], sizeof record->face) != 0) {
+    face++;
+  }
+  return face;
+}
+
 /* ---- one file ----------------------------------------------------------- */
 
 /* What is wrong with the numbers that all else relies on, or NULL. */
@@ -107,9 +129,7 @@ static const char *record_fault(const struct alm_record *record, size_t length,
   if (!memchr(record->command, 0, sizeof record->command)) {
     return "corrupt: the command does not end";
   }
-  if (!memchr(record->face, 0, sizeof record->face)) {
-    return "corrupt: unknown face";
-  }
+  if (face_of(record) == FACE_COUNT) return "corrupt: unknown face";
   return record_class_fault(&record->stats);
 }
 
@@ -217,7 +237,7 @@ static struct image image_of(const struct alm_record *record, uint32_t number) {
       .parent_pid = record->parent_pid,
       .number = number,
       .id = record->image,
-      .is_malloc = !strcmp(record->face, "malloc"),
+      .face = face_of(record),
       .state =
           record->state == ALM_RECORD_EXITED ? PROCESS_EXITED : PROCESS_ENDED,
       .start_ns = record->start_ns,

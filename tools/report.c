@@ -28,6 +28,16 @@ static void put_right(const struct text *text, int columns,
   fprintf(text->out, "%*s", columns, number.s);
 }
 
+/* As text_time, with more digits where pauses need them. */
+static struct text_number short_time(uint64_t ns) {
+  struct text_number number;
+  const double ms = (double)ns / 1e6;
+
+  if (ms >= 9.995) return text_time(ns);
+  snprintf(number.s, sizeof number.s, ms < 0.9995 ? "%.3f ms" : "%.2f ms", ms);
+  return number;
+}
+
 static void put_dim(const struct text *text, const char *s) {
   text_style(text, TEXT_DIM);
   fputs(s, text->out);
@@ -132,19 +142,29 @@ static void put_verdict(const struct text *text, struct spread ours,
   text_style(text, TEXT_PLAIN);
 }
 
+static struct text_number measured_text(const struct measured *what,
+                                        uint64_t value) {
+  switch (what->unit) {
+  case MEASURED_PAUSE:
+    return short_time(value);
+  case MEASURED_BYTES:
+    return text_bytes(value);
+  case MEASURED_NUMBER:
+    return text_count(value);
+  case MEASURED_TIME:
+    break;
+  }
+  return text_time(value);
+}
+
 static void print_measured(const struct run *run, const struct text *text,
                            const struct measured *what) {
   const struct spread ours = run_spread(run, what, false);
   const struct spread theirs = run_spread(run, what, true);
 
-  fprintf(text->out, "  %-9s", what->name);
-  if (what->is_bytes) {
-    put_right(text, 12, text_bytes(ours.median));
-    put_right(text, 12, text_bytes(theirs.median));
-  } else {
-    put_right(text, 12, text_time(ours.median));
-    put_right(text, 12, text_time(theirs.median));
-  }
+  fprintf(text->out, "  %-11s", what->name);
+  put_right(text, 11, measured_text(what, ours.median));
+  put_right(text, 11, measured_text(what, theirs.median));
   if (theirs.median > 0) {
     fprintf(text->out, "%9.2f   ", (double)ours.median / (double)theirs.median);
     put_verdict(text, ours, theirs, run->nrounds);
@@ -162,17 +182,26 @@ static void print_compare(const struct run *run, const struct text *text) {
   snprintf(remark, sizeof remark,
            run->nrounds == 1 ? "%zu round" : "medians of %zu rounds",
            run->nrounds);
-  text_heading(text, "Compared with the system's malloc", remark);
+  text_heading(text,
+               run->is_gc ? "Compared with the system's libgc"
+                          : "Compared with the system's malloc",
+               remark);
   if (run->is_cut_short) {
     text_style(text, TEXT_BAD);
     fputs("  a signal ended the comparison early\n", text->out);
     text_style(text, TEXT_PLAIN);
   }
+  if (run->is_ours_twice) {
+    text_style(text, TEXT_BAD);
+    fputs("  the system's side had almacen's libgc, too (LD_LIBRARY_PATH?)\n",
+          text->out);
+    text_style(text, TEXT_PLAIN);
+  }
   if (run->nrounds == 0) return;
   text_style(text, TEXT_DIM);
-  fprintf(text->out, "  %-9s%12s%12s%9s\n", "", "almacen", "system", "ratio");
+  fprintf(text->out, "  %-11s%11s%11s%9s\n", "", "almacen", "system", "ratio");
   text_style(text, TEXT_PLAIN);
-  for (int i = 0; i < MEASURED_COUNT; i++) {
+  for (int i = 0; i < run_measured(run); i++) {
     print_measured(run, text, &measured_table[i]);
   }
   for (size_t i = 0; i < run->nrounds; i++) {
@@ -431,7 +460,12 @@ static void put_realloc(const struct text *text,
 static void name_copy(const struct run *run, const struct image *image,
                       char *remark, size_t size) {
   const struct account *account = &run->account;
-  const char *copy = image->is_malloc ? "malloc" : "almacen linked into it";
+  static const char *const own[] = {[FACE_ALM] = "own almacen",
+                                    [FACE_MALLOC] = "malloc",
+                                    [FACE_GC] = "libgc",
+                                    [FACE_LIBGC] = "libgc"};
+  const char *copy =
+      image->face == FACE_ALM ? "almacen linked into it" : own[image->face];
   size_t end;
   const size_t first =
       record_copies(account, (size_t)(image - account->images), &end);
@@ -440,8 +474,7 @@ static void name_copy(const struct run *run, const struct image *image,
   *remark = '\0';
   if (account->nprocesses < 2) {
     if (!is_alone)
-      snprintf(remark, size, "of the program's %s",
-               image->is_malloc ? copy : "own almacen");
+      snprintf(remark, size, "of the program's %s", own[image->face]);
   } else {
     snprintf(remark, size, "of the biggest process, %u%s%s", image->pid,
              is_alone ? "" : ": ", is_alone ? "" : copy);
@@ -655,16 +688,6 @@ static void print_spans(const struct run *run, const struct text *text,
 
 /* ---- collected heaps ---------------------------------------------------- */
 
-/* As text_time, with more digits where pauses need them. */
-static struct text_number short_time(uint64_t ns) {
-  struct text_number number;
-  const double ms = (double)ns / 1e6;
-
-  if (ms >= 9.995) return text_time(ns);
-  snprintf(number.s, sizeof number.s, ms < 0.9995 ? "%.3f ms" : "%.2f ms", ms);
-  return number;
-}
-
 /* "  name   12.3 ms    remark" */
 static void put_time(const struct text *text, const char *name, uint64_t ns,
                      const char *remark) {
@@ -696,8 +719,9 @@ static void put_collections(const struct text *text, const struct image *image,
   snprintf(remark, sizeof remark, "%s of the wall time",
            text_percent((double)gc->pause_ns, (double)wall_ns).s);
   put_time(text, "all pauses", gc->pause_ns, remark);
-  snprintf(remark, sizeof remark, "%s on average",
-           short_time(gc->pause_ns / gc->collections).s);
+  snprintf(remark, sizeof remark, "p50 %s, p99 %s",
+           short_time(alm_pause_quantile_ns(gc, 500)).s,
+           short_time(alm_pause_quantile_ns(gc, 990)).s);
   put_time(text, "longest pause", gc->pause_ns_max, remark);
   *remark = '\0';
   if (image->cpu_ns >= gc->cpu_ns) {
@@ -734,10 +758,10 @@ static void put_collected_bytes(const struct text *text,
   fputc('\n', text->out);
 }
 
-/* "256 us", "4 ms", "2.1 s": less than 2^i us. */
-static struct text_number pause_name(int i) {
+/* "256 us", "4 ms", "2.1 s": less than 2^octave us. */
+static struct text_number pause_name(int octave) {
   struct text_number number;
-  const double us = (double)((uint64_t)1 << i);
+  const double us = (double)((uint64_t)1 << octave);
 
   if (us < 1e3) {
     snprintf(number.s, sizeof number.s, "%.0f us", us);
@@ -749,20 +773,38 @@ static struct text_number pause_name(int i) {
   return number;
 }
 
+/* Pauses of less than 2^i us that are in no element before; the last one has
+ * all longer ones. A quarter of the elements that the account has. */
+enum { OCTAVE_LAST = (ALM_PAUSE_COUNT + 2) / 4 };
+
+struct octaves {
+  uint64_t pauses[OCTAVE_LAST + 1];
+};
+
+static struct octaves octaves_of(const struct alm_gc_stats *gc) {
+  struct octaves octaves = {0};
+
+  for (int i = 0; i < ALM_PAUSE_COUNT; i++) {
+    octaves.pauses[(i + 3) / 4] += gc->pauses[i];
+  }
+  return octaves;
+}
+
 /* How many pauses were how long: from the first length that occurred to the
  * last. */
 static void print_pauses(const struct text *text,
                          const struct alm_gc_stats *gc) {
   const int columns = text->width < 48 ? 0 : text->width - 38;
-  int first = ALM_PAUSE_COUNT, last = -1;
+  const struct octaves octaves = octaves_of(gc);
+  int first = 0, last = -1;
   uint64_t most = 0, all = 0, so_far = 0;
 
-  for (int i = 0; i < ALM_PAUSE_COUNT; i++) {
-    if (!gc->pauses[i]) continue;
+  for (int i = 0; i <= OCTAVE_LAST; i++) {
+    if (!octaves.pauses[i]) continue;
     if (last < 0) first = i;
     last = i;
-    if (gc->pauses[i] > most) most = gc->pauses[i];
-    all += gc->pauses[i];
+    if (octaves.pauses[i] > most) most = octaves.pauses[i];
+    all += octaves.pauses[i];
   }
   if (first == last || last < 0) return;
   text_heading(text, "Pauses by length", NULL);
@@ -771,15 +813,15 @@ static void print_pauses(const struct text *text,
           "up to here");
   text_style(text, TEXT_PLAIN);
   for (int i = first; i <= last; i++) {
-    const bool is_open = i == ALM_PAUSE_COUNT - 1;
+    const bool is_open = i == OCTAVE_LAST;
 
-    so_far += gc->pauses[i];
+    so_far += octaves.pauses[i];
     put_right(text, 11,
               is_open ? (struct text_number){"longer"} : pause_name(i));
-    put_right(text, 12, text_count(gc->pauses[i]));
+    put_right(text, 12, text_count(octaves.pauses[i]));
     fputs("  ", text->out);
     text_style(text, TEXT_OBJECTS);
-    text_bar(text, gc->pauses[i], most, columns);
+    text_bar(text, octaves.pauses[i], most, columns);
     text_style(text, TEXT_PLAIN);
     put_right(text, 10, text_percent((double)so_far, (double)all));
     fputc('\n', text->out);
@@ -868,7 +910,12 @@ static void print_collected(const struct run *run, const struct text *text) {
 static void print_trouble(const struct run *run, const struct text *text) {
   const struct account *account = &run->account;
 
-  if (!account->nimages) {
+  if (run->is_gc && !account->ncollectors) {
+    fputs("\n  No process left a record of collections: the program has no\n"
+          "  libgc, or brings its own in itself (statically linked), or is\n"
+          "  set-user-ID, or cannot write to the temporary directory.\n",
+          text->out);
+  } else if (!account->nimages) {
     fputs("\n  No process left a record: the program allocated nothing, or\n"
           "  loads no libraries from LD_PRELOAD (statically linked without\n"
           "  almacen, set-user-ID), or cannot write to the temporary\n"
@@ -897,19 +944,20 @@ static bool is_collector(const struct run *run, const struct image *image) {
 static void print_image(const struct run *run, const struct text *text,
                         const struct image *image) {
   print_memory(run, text, image);
-  if (is_collector(run, image)) print_collected(run, text);
+  if (!run->is_gc && is_collector(run, image)) print_collected(run, text);
   print_classes(run, text, image);
   print_spans(run, text, image);
 }
 
 /* The biggest image, its largest copy first; then the collected heaps, if
- * they are another's. */
+ * they are another's. With --gc these come first: they are what is asked. */
 static void print_images(const struct run *run, const struct text *text) {
   const struct account *account = &run->account;
   const struct image *biggest = &account->images[account->biggest];
-  bool has_collector = is_collector(run, biggest);
+  bool has_collector = run->is_gc || is_collector(run, biggest);
   size_t end;
 
+  if (run->is_gc && account->ncollectors) print_collected(run, text);
   print_image(run, text, biggest);
   for (size_t k = record_copies(account, account->biggest, &end); k < end;
        k++) {

@@ -2,8 +2,10 @@
  *
  * WHAT    Reads the command line, finds the library, runs the program once
  *         or, with --compare, in rounds on almacen and on the system's
- *         malloc, and has the outcome reported.
- * HOW     Only the first run is recorded and keeps its stdout and stderr.
+ *         malloc (with --gc: libgc), and has the outcome reported.
+ * HOW     Only the first run keeps its stdout and stderr. It is recorded, and
+ *         with --gc the others, too, for their pauses; a probe does that for
+ *         the system's libgc (gcprobe.c).
  *         For --compare, each run needs the whole of standard input: a file
  *         is opened again at the same offset, a pipe is copied into memory
  *         first, a terminal or other device is simply inherited.
@@ -32,17 +34,27 @@ enum {
   STDIN_HINT_MS = 2000, /* of silence before saying what is waited for       */
 };
 
-#define LIBRARY "libalmacen-malloc.so"
+#define MALLOC_LIBRARY "libalmacen-malloc.so"
+#define GC_LIBRARY "libalmacen-gc.so"
+#define PROBE_LIBRARY "libalmacen-gcprobe.so"
 
+#define COST(member) offsetof(struct costs, member)
 const struct measured measured_table[MEASURED_COUNT] = {
-    {"wall", "wall_ns", offsetof(struct usage, wall_ns), false},
-    {"user", "user_ns", offsetof(struct usage, user_ns), false},
-    {"system", "system_ns", offsetof(struct usage, system_ns), false},
-    {"peak RSS", "rss_max", offsetof(struct usage, rss_max), true},
+    {"wall", "wall_ns", COST(usage.wall_ns), MEASURED_TIME},
+    {"user", "user_ns", COST(usage.user_ns), MEASURED_TIME},
+    {"system", "system_ns", COST(usage.system_ns), MEASURED_TIME},
+    {"peak RSS", "rss_max", COST(usage.rss_max), MEASURED_BYTES},
+    {"collections", "collections", COST(gc.collections), MEASURED_NUMBER},
+    {"all pauses", "pause_ns", COST(gc.pause_ns), MEASURED_PAUSE},
+    {"pause p50", "pause_p50_ns", COST(gc.pause_p50_ns), MEASURED_PAUSE},
+    {"pause p99", "pause_p99_ns", COST(gc.pause_p99_ns), MEASURED_PAUSE},
+    {"longest", "pause_ns_max", COST(gc.pause_max_ns), MEASURED_PAUSE},
+    {"heap peak", "heap_bytes_max", COST(gc.heap_max), MEASURED_BYTES},
 };
 
 /* The command line. */
 struct options {
+  bool gc;
   bool compare;
   size_t rounds;
   const char *report; /* file name, "-", or NULL                             */
@@ -74,8 +86,9 @@ static size_t parse_rounds(const char *s) {
 }
 
 static struct options parse(int argc, char **argv) {
-  enum { COMPARE = 256, ROUNDS, REPORT }; /* above every short option */
+  enum { GC = 256, COMPARE, ROUNDS, REPORT }; /* above every short option */
   static const struct option longs[] = {
+      {"gc", no_argument, NULL, GC},
       {"compare", no_argument, NULL, COMPARE},
       {"rounds", required_argument, NULL, ROUNDS},
       {"report", required_argument, NULL, REPORT},
@@ -87,6 +100,9 @@ static struct options parse(int argc, char **argv) {
 
   while ((got = getopt_long(argc, argv, "+:h", longs, NULL)) != -1) {
     switch (got) {
+    case GC:
+      options.gc = true;
+      break;
     case COMPARE:
       options.compare = true;
       break;
@@ -116,9 +132,9 @@ static struct options parse(int argc, char **argv) {
 
 /* ---- the library -------------------------------------------------------- */
 
-/* The absolute path of the library: beside the command as it was built or
- * installed, else where the installation put it. */
-static void find_library(char *path, size_t size) {
+/* The absolute path of a library of ours: beside the command as it was built
+ * or installed, else where the installation put it. */
+static void find_library(const char *name, char *path, size_t size) {
   static const char *const beside[] = {"../lib", "../lib64", "."};
   char self[PATH_MAX] = "";
   const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -130,8 +146,8 @@ static void find_library(char *path, size_t size) {
       char candidate[PATH_MAX + 64];
       char resolved[PATH_MAX];
 
-      snprintf(candidate, sizeof candidate, "%s/%s/" LIBRARY, directory,
-               beside[i]);
+      snprintf(candidate, sizeof candidate, "%s/%s/%s", directory, beside[i],
+               name);
       if (realpath(candidate, resolved)) {
         snprintf(path, size, "%s", resolved);
         return;
@@ -139,20 +155,21 @@ static void find_library(char *path, size_t size) {
     }
   }
 #ifdef ALM_LIBDIR
-  snprintf(path, size, "%s/" LIBRARY, ALM_LIBDIR);
+  snprintf(path, size, "%s/%s", ALM_LIBDIR, name);
   if (access(path, R_OK) == 0) return;
 #endif
-  tool_die(TOOL_EXIT_FAILED, "run: cannot find " LIBRARY
-                             " (looked in ../lib beside the command)");
+  tool_die(TOOL_EXIT_FAILED,
+           "run: cannot find %s (looked in ../lib beside the command)", name);
 }
 
 /* The path to preload: LD_PRELOAD cannot carry every name, a link in the
  * directory of the records can stand for those. */
-static void preload_path(char *path, size_t size, const char *record_dir) {
+static void preload_path(const char *name, char *path, size_t size,
+                         const char *record_dir) {
   char link[PATH_MAX + 64];
 
   if (!path[strcspn(path, ": $")]) return;
-  snprintf(link, sizeof link, "%s/" LIBRARY, record_dir);
+  snprintf(link, sizeof link, "%s/%s", record_dir, name);
   if (symlink(path, link) == 0) snprintf(path, size, "%s", link);
 }
 
@@ -238,9 +255,9 @@ struct spread run_spread(const struct run *run, const struct measured *what,
   }
   for (size_t i = 0; i < n; i++) {
     const struct round *round = &run->rounds[i];
-    const struct usage *usage = is_system ? &round->system : &round->almacen;
+    const struct costs *costs = is_system ? &round->system : &round->almacen;
 
-    memcpy(&values[i], (const char *)usage + what->offset, sizeof values[i]);
+    memcpy(&values[i], (const char *)costs + what->offset, sizeof values[i]);
   }
   qsort(values, n, sizeof *values, by_value);
   const uint64_t upper = values[n / 2], lower = values[(n - 1) / 2];
@@ -287,42 +304,92 @@ static bool is_stopped(int status) {
   }
 }
 
+static struct collected collected_of(const struct account *account) {
+  const struct alm_gc_stats *gc = &account->total.gc;
+  struct collected collected = {
+      .images = account->ncollectors,
+      .collections = gc->collections,
+      .pause_ns = gc->pause_ns,
+      .pause_p50_ns = alm_pause_quantile_ns(gc, 500),
+      .pause_p99_ns = alm_pause_quantile_ns(gc, 990),
+      .pause_max_ns = gc->pause_ns_max,
+  };
+
+  for (size_t i = 0; i < account->nimages; i++) {
+    gc = account->images[i].gc;
+    if (gc && gc->heap_bytes_max > collected.heap_max) {
+      collected.heap_max = gc->heap_bytes_max;
+    }
+  }
+  return collected;
+}
+
+static bool has_face(const struct account *account, enum face face) {
+  for (size_t i = 0; i < account->nimages; i++) {
+    if (account->images[i].face == face) return true;
+  }
+  return false;
+}
+
+static void make_record_dir(char *path, size_t size) {
+  if (record_dir_make(path, size)) return;
+  tool_die(TOOL_EXIT_FAILED, "run: cannot make a temporary directory: %s",
+           strerror(errno));
+}
+
 /* One run of --compare that nobody sees. */
-static void run_unseen(struct launch launch, const struct input *input,
-                       struct usage *usage, int *status) {
+static void run_unseen(struct run *run, struct launch launch,
+                       const struct input *input, struct costs *costs,
+                       int *status) {
   struct launch_result result;
+  char record_dir[PATH_MAX];
 
   launch.quiet = true;
   launch.record_dir = NULL;
+  if (run->is_gc) {
+    make_record_dir(record_dir, sizeof record_dir);
+    launch.record_dir = record_dir;
+  }
   launch.stdin_fd = open_input(input, false);
   launch_run(&launch, &result);
   if (launch.stdin_fd >= 0) close(launch.stdin_fd);
-  *usage = result.usage;
+  costs->usage = result.usage;
   *status = result.exec_errno ? TOOL_EXIT_CANNOT << 8 : result.status;
+  if (run->is_gc) {
+    struct account account;
+
+    record_read_all(record_dir, false, &result, &account);
+    costs->gc = collected_of(&account);
+    if (launch.without && has_face(&account, FACE_GC)) {
+      run->is_ours_twice = true;
+    }
+    record_fini(&account);
+    record_dir_remove(record_dir);
+  }
   launch_result_fini(&result);
 }
 
 /* The rest of --compare, the first run on almacen being done. */
 static void run_rounds(struct run *run, const struct launch *ours,
-                       const struct input *input, size_t rounds) {
-  struct launch theirs = *ours;
+                       const struct launch *theirs, const struct input *input,
+                       size_t rounds) {
+  const char *other = run->is_gc ? "system libgc" : "system malloc";
 
-  theirs.library = NULL;
   run->rounds = tool_grow(NULL, rounds, sizeof *run->rounds);
   for (size_t i = 0; i < rounds; i++) {
     struct round round = {
-        .almacen = run->result.usage,
+        .almacen = {run->result.usage, collected_of(&run->account)},
         .almacen_status = run->result.status,
     };
 
     if (i > 0) {
       progress("almacen", i + 1, rounds);
-      run_unseen(*ours, input, &round.almacen, &round.almacen_status);
+      run_unseen(run, *ours, input, &round.almacen, &round.almacen_status);
     }
     run->is_cut_short = is_stopped(round.almacen_status);
     if (run->is_cut_short) break;
-    progress("system malloc", i + 1, rounds);
-    run_unseen(theirs, input, &round.system, &round.system_status);
+    progress(other, i + 1, rounds);
+    run_unseen(run, *theirs, input, &round.system, &round.system_status);
     run->is_cut_short = is_stopped(round.system_status);
     if (run->is_cut_short) break;
     run->rounds[run->nrounds++] = round;
@@ -330,21 +397,34 @@ static void run_rounds(struct run *run, const struct launch *ours,
   progress(NULL, 0, 0);
 }
 
+int run_measured(const struct run *run) {
+  if (!run->is_gc) return MEASURED_USAGE;
+  for (size_t i = 0; i < run->nrounds; i++) {
+    const struct round *round = &run->rounds[i];
+
+    if (!round->almacen.gc.images || !round->system.gc.images) {
+      return MEASURED_USAGE;
+    }
+  }
+  return MEASURED_COUNT;
+}
+
 /* All runs and the reading of the records. Leaves the command when the
  * program cannot be run. */
 static void perform(const struct options *options, struct run *run) {
-  char library[PATH_MAX + 64];
+  const char *name = options->gc ? GC_LIBRARY : MALLOC_LIBRARY;
+  const bool has_probe = options->gc && options->compare;
+  char library[PATH_MAX + 64], probe[PATH_MAX + 64];
   char record_dir[PATH_MAX];
   struct input input = {.fd = -1};
 
-  find_library(library, sizeof library);
+  find_library(name, library, sizeof library);
+  if (has_probe) find_library(PROBE_LIBRARY, probe, sizeof probe);
   if (options->compare) input = prepare_input();
   launch_signals_begin();
-  if (!record_dir_make(record_dir, sizeof record_dir)) {
-    tool_die(TOOL_EXIT_FAILED, "run: cannot make a temporary directory: %s",
-             strerror(errno));
-  }
-  preload_path(library, sizeof library, record_dir);
+  make_record_dir(record_dir, sizeof record_dir);
+  preload_path(name, library, sizeof library, record_dir);
+  if (has_probe) preload_path(PROBE_LIBRARY, probe, sizeof probe, record_dir);
   struct launch launch = {
       .argv = options->argv,
       .library = library,
@@ -355,9 +435,15 @@ static void perform(const struct options *options, struct run *run) {
   launch_run(&launch, &run->result);
   if (launch.stdin_fd >= 0) close(launch.stdin_fd);
   if (!run->result.exec_errno) {
+    struct launch theirs = launch;
+
+    theirs.without = name;
+    theirs.library = has_probe ? probe : NULL;
     record_read_all(record_dir, options->report != NULL, &run->result,
                     &run->account);
-    if (options->compare) run_rounds(run, &launch, &input, options->rounds);
+    if (options->compare) {
+      run_rounds(run, &launch, &theirs, &input, options->rounds);
+    }
   }
   record_dir_remove(record_dir);
   launch_signals_end();
@@ -428,7 +514,8 @@ static int cannot_run(const struct run *run) {
 
 int run_command(int argc, char **argv) {
   const struct options options = parse(argc, argv);
-  struct run run = {.argv = options.argv, .is_compare = options.compare};
+  struct run run = {
+      .argv = options.argv, .is_gc = options.gc, .is_compare = options.compare};
   bool is_new, is_written = true;
   const int report = open_report(options.report, &is_new);
 

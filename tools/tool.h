@@ -80,7 +80,9 @@ struct ending {
 
 struct launch {
   char **argv;            /* the program and its arguments, NULL-terminated  */
-  const char *library;    /* to preload; NULL: the system's malloc           */
+  const char *library;    /* to preload; NULL: none                          */
+  const char *without;    /* name of a library not to preload, whatever
+                             LD_PRELOAD says; NULL: none                     */
   const char *record_dir; /* NULL: leave no records                          */
   int stdin_fd;           /* standard input; -1: ours                        */
   bool quiet;             /* stdout and stderr go to /dev/null               */
@@ -136,6 +138,15 @@ enum process_state {
   PROCESS_RUNNING, /* outlived the program                                   */
 };
 
+/* What a copy of the library is to its program. */
+enum face {
+  FACE_ALM,    /* the functions with the prefix only                         */
+  FACE_MALLOC, /* malloc                                                     */
+  FACE_GC,     /* libgc                                                      */
+  FACE_LIBGC,  /* none of ours: the system's libgc, seen by the probe        */
+  FACE_COUNT
+};
+
 /* The part of a record that is kept for every copy of the library in every
  * program image; there is one copy, nearly always. */
 struct image {
@@ -145,7 +156,7 @@ struct image {
   uint32_t index;  /* of the program image in its process: 0, 1 ...          */
   uint64_t id;     /* the same in the copies of one image                    */
   bool is_copy;    /* stands right behind another copy of the same image     */
-  bool is_malloc;  /* the face is malloc                                     */
+  enum face face;
   enum process_state state;
   uint64_t start_ns;
   uint64_t wall_ns;     /* 0: not known, it did not exit                     */
@@ -217,6 +228,9 @@ size_t record_copies(const struct account *account, size_t i, size_t *end);
 /* Free what an account holds. */
 void record_fini(struct account *account);
 
+/* The name of the face in records. */
+const char *record_face_name(enum face face);
+
 /* "exited", "killed", ... */
 const char *record_state_name(enum process_state state);
 
@@ -287,21 +301,46 @@ const char *text_pick(const struct text *text, const char *utf8,
 
 /* ---- the whole of a run, and its two outputs ---------------------------- */
 
-enum { MEASURED_COUNT = 4 };
+/* What the records say of a run's collections, over all its processes. */
+struct collected {
+  uint64_t images; /* with collected heaps; 0: the rest is void              */
+  uint64_t collections;
+  uint64_t pause_ns; /* all of them                                          */
+  uint64_t pause_p50_ns;
+  uint64_t pause_p99_ns;
+  uint64_t pause_max_ns;
+  uint64_t heap_max; /* bytes; of the largest single process                 */
+};
+
+/* What a run took. */
+struct costs {
+  struct usage usage;
+  struct collected gc; /* with --gc                                          */
+};
+
+/* The first ones are the kernel's, the rest is of --gc. */
+enum { MEASURED_USAGE = 4, MEASURED_COUNT = 10 };
+
+enum measured_unit {
+  MEASURED_TIME,
+  MEASURED_PAUSE, /* a short time                                            */
+  MEASURED_BYTES,
+  MEASURED_NUMBER,
+};
 
 /* One of the quantities --compare sets side by side. */
 struct measured {
-  const char *name; /* "wall", "user", "system", "peak RSS"                  */
+  const char *name; /* "wall", "user", "system", "peak RSS" ...              */
   const char *key;  /* its name in JSON                                      */
-  size_t offset;    /* in struct usage                                       */
-  bool is_bytes;
+  size_t offset;    /* in struct costs                                       */
+  enum measured_unit unit;
 };
 extern const struct measured measured_table[MEASURED_COUNT];
 
 /* One round of --compare. */
 struct round {
-  struct usage almacen;
-  struct usage system;
+  struct costs almacen;
+  struct costs system;
   int almacen_status; /* as from wait()                                      */
   int system_status;
 };
@@ -320,9 +359,14 @@ struct run {
   struct account account;
   struct round *rounds; /* complete ones; empty without --compare            */
   size_t nrounds;
+  bool is_gc; /* --gc: it is libgc that was replaced, not malloc      */
   bool is_compare;
-  bool is_cut_short; /* a signal ended --compare before its last round       */
+  bool is_cut_short;  /* a signal ended --compare before its last round       */
+  bool is_ours_twice; /* --gc: the system's side had our libgc as well       */
 };
+
+/* How many of measured_table the run has. */
+int run_measured(const struct run *run);
 
 /* One quantity over all rounds, of either side. */
 struct spread run_spread(const struct run *run, const struct measured *what,

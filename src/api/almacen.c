@@ -232,3 +232,8 @@ void alm_stats_read(struct alm_stats *out) {
   heap_publish_all();
   memstat_copy(out);
 }
+
+uint64_t alm_pause_quantile_ns(const struct alm_gc_stats *gc,
+                               unsigned per_mille) {
+  return memstat_pause_quantile(gc, per_mille);
+}

@@ -2,6 +2,8 @@
  * convert, call. See include/almacen.h for the contracts. */
 #include "almacen.h"
 
+#include "collector.h"
+
 #include "background.h"
 #include "base/diag.h"
 #include "gc/cycle.h"
@@ -22,8 +24,9 @@ enum { CHECK_MAX = 2, GC_PERCENT_MAX = 100000 };
 
 /* ---- heaps, mutators, types ------------------------------------------------ */
 
-enum alm_err alm_heap_create(const struct alm_heap_options *options,
-                             struct alm_heap **out) {
+enum alm_err collector_create_heap(const struct alm_heap_options *options,
+                                   const struct alm_face *face,
+                                   struct alm_heap **out) {
   static const struct alm_heap_options defaults;
   const struct alm_heap_options *o = options ? options : &defaults;
   if (out == NULL || o->check > CHECK_MAX || o->gc_percent > GC_PERCENT_MAX ||
@@ -32,15 +35,21 @@ enum alm_err alm_heap_create(const struct alm_heap_options *options,
   }
   struct alm_heap_options own = *o;
   own.stop_signal = o->stop_signal != 0 ? o->stop_signal : SIGURG;
-  if (o->contract == ALM_UNCOOPERATIVE && !world_use_signal(own.stop_signal)) {
+  if (o->contract == ALM_UNCOOPERATIVE &&
+      !world_use_signal(own.stop_signal, face != NULL)) {
     return ALM_EBUSY;
   }
-  struct alm_heap *h = process_start() ? cycle_open(&own) : NULL;
+  struct alm_heap *h = process_start() ? cycle_open(&own, face) : NULL;
   if (h == NULL) {
     return ALM_ENOMEM;
   }
   *out = h;
   return ALM_OK;
+}
+
+enum alm_err alm_heap_create(const struct alm_heap_options *options,
+                             struct alm_heap **out) {
+  return collector_create_heap(options, NULL, out);
 }
 
 enum alm_err alm_heap_destroy(struct alm_heap *heap) {
@@ -93,7 +102,7 @@ enum alm_err alm_type_create(struct alm_heap *heap,
 
 /* ---- allocation -------------------------------------------------------------- */
 
-static enum cycle_result collector_collect(struct alm_mutator *m) {
+enum cycle_result collector_collect(struct alm_mutator *m) {
   enum cycle_result r = cycle_collect(m);
   uint64_t npages = atomic_load_relaxed(&m->heap->unswept_pages);
   background_poke_to_sweep(npages << PAGE_SHIFT);
@@ -183,16 +192,17 @@ void *alm_new(struct alm_mutator *m, const struct alm_type *type) {
   return collector_take(m, type->head.index, type->head.slot_bytes, "alm_new");
 }
 
-static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
-                             const struct alm_type *type, size_t bytes,
-                             const char *call) {
+void *collector_large_of(struct alm_mutator *m, enum alm_kind kind,
+                         const struct alm_type *type, size_t bytes,
+                         bool is_root, bool is_zero, const char *call) {
   if (bytes > PTRDIFF_MAX || !world_owns(m, call)) {
     return NULL;
   }
   world_enter();
   collector_before_refill(m, bytes);
   void *p;
-  for (unsigned nth = 0; (p = local_new_large(m, kind, type, bytes)) == NULL;
+  for (unsigned nth = 0;
+       (p = local_new_large(m, kind, type, bytes, is_root, is_zero)) == NULL;
        nth++) {
     if (!collector_find_room(m, nth, bytes)) {
       break;
@@ -200,6 +210,17 @@ static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
   }
   world_leave(m);
   return p;
+}
+
+static void *collector_large(struct alm_mutator *m, enum alm_kind kind,
+                             const struct alm_type *type, size_t bytes,
+                             const char *call) {
+  return collector_large_of(m, kind, type, bytes, false, true, call);
+}
+
+void *collector_take_of(struct alm_mutator *m, unsigned index,
+                        const char *call) {
+  return collector_take(m, index, m->heap->layouts[index].slot_bytes, call);
 }
 
 /* At least 16 bytes of a constant kind. */

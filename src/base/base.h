@@ -2,9 +2,9 @@
  *
  * WHAT    What every other file needs and nothing else. No state, no OS.
  * HOW     The only file that reads a build parameter (ALM_BUILD_KIND,
- *         ALM_ONE_FILE, ALM_MALLOC_FACE); code tests the constants ALM_DEBUG,
- *         ALM_TORTURE and ALM_IS_MALLOC with `if`, so that both branches
- *         always compile.
+ *         ALM_ONE_FILE, ALM_MALLOC_FACE, ALM_LIBGC_FACE); code tests the
+ *         constants ALM_DEBUG, ALM_TORTURE, ALM_IS_MALLOC and ALM_IS_LIBGC
+ *         with `if`, so that both branches always compile.
  */
 #ifndef ALM_BASE_BASE_H
 #define ALM_BASE_BASE_H
@@ -23,7 +23,11 @@ enum { ALM_DEBUG = ALM_BUILD_KIND >= 1, ALM_TORTURE = ALM_BUILD_KIND == 2 };
 #define ALM_MALLOC_FACE 0 /* 1: the product that has malloc itself */
 #endif
 
-enum { ALM_IS_MALLOC = ALM_MALLOC_FACE };
+#ifndef ALM_LIBGC_FACE
+#define ALM_LIBGC_FACE 0 /* 1: the product that is libgc */
+#endif
+
+enum { ALM_IS_MALLOC = ALM_MALLOC_FACE, ALM_IS_LIBGC = ALM_LIBGC_FACE };
 
 #ifdef ALM_ONE_FILE
 #define ALM_INTERNAL static __attribute__((unused))

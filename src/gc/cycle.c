@@ -22,6 +22,18 @@ static void cycle_flush_stopped(struct alm_heap *h, bool is_filing) {
   }
 }
 
+static void cycle_mark_root_span(struct collected *c, void *m) {
+  mark_root_span(m, c);
+}
+
+/* What only heaps with a face have: objects that are roots, and the face's. */
+static void cycle_mark_face(struct alm_heap *h, struct marker *m) {
+  if (h->face != NULL) {
+    heap_visit_root_spans(h, cycle_mark_root_span, m);
+    h->face->mark_roots(h->face->arg, mark_for_face(m));
+  }
+}
+
 /* All that is reachable. */
 static struct marker *cycle_mark_all(struct alm_heap *h,
                                      struct roots_seen *seen) {
@@ -31,6 +43,7 @@ static struct marker *cycle_mark_all(struct alm_heap *h,
   }
   roots_begin(h, seen);
   special_visit_roots(h, m);
+  cycle_mark_face(h, m);
   mark_drain(h);
   return m;
 }
@@ -121,31 +134,70 @@ static void cycle_account(struct alm_heap *h, uint64_t live, uint64_t objects,
 
 /* ---- the steps --------------------------------------------------------------- */
 
+enum cycle_phase {
+  PHASE_CLAIM,
+  PHASE_PREPARE,
+  PHASE_STOP,
+  PHASE_END_SWEEP,
+  PHASE_MARK,
+  PHASE_CHECK_MARKS,
+  PHASE_SPECIALS,
+  PHASE_END_MARK,
+  PHASE_START,
+  PHASE_AFTER,
+  PHASE_OFF
+};
+
 struct cycle {
+  enum cycle_phase phase; /* to come */
   struct alm_heap *heap;
   struct alm_mutator *mutator; /* whose thread collects; NULL: a guest */
   enum cycle_result result;
+  bool can_mark;
   struct trace trace;
   struct roots_seen seen;
   struct marker *marker;
 };
 
 static bool cycle_claim(struct cycle *c) {
+  const struct alm_face *face = c->heap->face;
   trace_reach(&c->trace, TRACE_BEGIN, c->heap);
-  return c->mutator != NULL ? world_claim(c->mutator)
-                            : world_guest_claim(c->heap);
+  if (face != NULL && !face->try_lock(face->arg)) {
+    if (c->mutator != NULL) {
+      world_safepoint(c->mutator); /* it may be a collector's */
+    }
+    return false;
+  }
+  bool ok =
+      c->mutator != NULL ? world_claim(c->mutator) : world_guest_claim(c->heap);
+  if (!ok && face != NULL) {
+    face->unlock(face->arg);
+  }
+  return ok;
 }
 
 /* The team first, see mark_prepare. */
+static bool cycle_prepare(struct cycle *c) {
+  const struct alm_face *face = c->heap->face;
+  c->can_mark = mark_prepare(c->heap);
+  if (face != NULL) {
+    face->before_stop(face->arg);
+  }
+  return true;
+}
+
 static bool cycle_stop(struct cycle *c) {
-  bool can_mark = mark_prepare(c->heap);
+  const struct alm_face *face = c->heap->face;
   if (c->mutator != NULL) {
     world_stop(c->mutator);
   } else {
     world_guest_stop(c->heap);
   }
-  c->result = can_mark ? CYCLE_DONE : CYCLE_NOMEM;
-  return can_mark;
+  if (face != NULL) {
+    face->stopped(face->arg);
+  }
+  c->result = c->can_mark ? CYCLE_DONE : CYCLE_NOMEM;
+  return c->can_mark;
 }
 
 static bool cycle_end_sweep(struct cycle *c) {
@@ -174,13 +226,20 @@ static bool cycle_check_marks(struct cycle *c) {
 }
 
 static bool cycle_specials(struct cycle *c) {
+  const struct alm_face *face = c->heap->face;
   special_process(c->heap, c->marker, mark_drain);
+  if (face != NULL) {
+    face->decide(face->arg, mark_for_face(c->marker));
+  }
   return true;
 }
 
 static bool cycle_end_mark(struct cycle *c) {
   struct alm_heap *h = c->heap;
   uint64_t live, objects;
+  if (h->face != NULL) {
+    h->face->marked(h->face->arg);
+  }
   mark_end(h, &live, &objects);
   sweep_begin_stopped(h);
   if (h->options.check >= 1) {
@@ -195,6 +254,10 @@ static bool cycle_end_mark(struct cycle *c) {
 }
 
 static bool cycle_start(struct cycle *c) {
+  const struct alm_face *face = c->heap->face;
+  if (face != NULL) {
+    face->before_start(face->arg);
+  }
   if (c->mutator != NULL) {
     world_start(c->mutator);
   } else {
@@ -205,25 +268,17 @@ static bool cycle_start(struct cycle *c) {
 
 /* What may call the program, or start a thread. */
 static bool cycle_after(struct cycle *c) {
+  const struct alm_face *face = c->heap->face;
+  if (face != NULL) {
+    face->started(face->arg);
+    face->unlock(face->arg);
+  }
   finalizer_poke(c->heap);
   if (c->seen.bad.kind != 0) {
     misuse_report("collection", &c->seen.bad);
   }
   return true;
 }
-
-enum cycle_phase {
-  PHASE_CLAIM,
-  PHASE_STOP,
-  PHASE_END_SWEEP,
-  PHASE_MARK,
-  PHASE_CHECK_MARKS,
-  PHASE_SPECIALS,
-  PHASE_END_MARK,
-  PHASE_START,
-  PHASE_AFTER,
-  PHASE_OFF
-};
 
 enum cycle_world { WORLD_RUNS, WORLD_STOPPED };
 
@@ -234,7 +289,8 @@ static const struct cycle_step {
   enum cycle_phase next;
   enum cycle_phase otherwise;
 } cycle_steps[PHASE_OFF] = {
-    [PHASE_CLAIM] = {cycle_claim, WORLD_RUNS, PHASE_STOP, PHASE_OFF},
+    [PHASE_CLAIM] = {cycle_claim, WORLD_RUNS, PHASE_PREPARE, PHASE_OFF},
+    [PHASE_PREPARE] = {cycle_prepare, WORLD_RUNS, PHASE_STOP, PHASE_OFF},
     [PHASE_STOP] = {cycle_stop, WORLD_RUNS, PHASE_END_SWEEP, PHASE_START},
     [PHASE_END_SWEEP] = {cycle_end_sweep, WORLD_STOPPED, PHASE_MARK, PHASE_OFF},
     [PHASE_MARK] = {cycle_mark, WORLD_STOPPED, PHASE_CHECK_MARKS, PHASE_OFF},
@@ -247,16 +303,33 @@ static const struct cycle_step {
     [PHASE_AFTER] = {cycle_after, WORLD_RUNS, PHASE_OFF, PHASE_OFF},
 };
 
+/* On to one of the phases `until` or off. */
+static void cycle_walk(struct cycle *c, enum cycle_phase until) {
+  while (c->phase != until && c->phase != PHASE_OFF) {
+    const struct cycle_step *step = &cycle_steps[c->phase];
+    if (ALM_DEBUG && step->world == WORLD_STOPPED) {
+      CHECK(c->heap->stop_wanted != 0 &&
+            c->heap->nrunning == 0); /* [world.1] */
+    }
+    c->phase = step->run(c) ? step->next : step->otherwise;
+  }
+}
+
+static void cycle_walk_stopped(void *c) {
+  cycle_walk(c, PHASE_AFTER);
+}
+
 static __attribute__((noinline)) enum cycle_result cycle_run(
     struct alm_heap *h, struct alm_mutator *m) {
-  struct cycle c = {.heap = h, .mutator = m, .result = CYCLE_OTHER};
-  for (enum cycle_phase phase = PHASE_CLAIM; phase != PHASE_OFF;) {
-    const struct cycle_step *step = &cycle_steps[phase];
-    if (ALM_DEBUG && step->world == WORLD_STOPPED) {
-      CHECK(h->stop_wanted != 0 && h->nrunning == 0); /* [world.1] */
+  struct cycle c = {
+      .heap = h, .mutator = m, .result = CYCLE_OTHER, .phase = PHASE_CLAIM};
+  if (h->face != NULL) {
+    cycle_walk(&c, PHASE_STOP);
+    if (c.phase == PHASE_STOP) {
+      h->face->hold_objects(h->face->arg, cycle_walk_stopped, &c);
     }
-    phase = step->run(&c) ? step->next : step->otherwise;
   }
+  cycle_walk(&c, PHASE_OFF);
   return c.result;
 }
 
@@ -277,19 +350,27 @@ __attribute__((noinline)) enum cycle_result cycle_collect(
   return result;
 }
 
+bool cycle_stop_world(struct alm_mutator *m) {
+  stack_save(&m->saved);
+  if (!world_claim(m)) {
+    return false;
+  }
+  world_stop(m);
+  cycle_flush_stopped(m->heap, true);
+  return true;
+}
+
 bool cycle_check(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
-  stack_save(&m->saved);
-  while (!world_claim(m)) {}
-  world_stop(m);
-  cycle_flush_stopped(h, true);
+  while (!cycle_stop_world(m)) {}
   bool ok = heap_check_stopped(h) && special_check(h->specials);
   world_start(m);
   return ok;
 }
 
-struct alm_heap *cycle_open(const struct alm_heap_options *o) {
-  struct alm_heap *h = heap_create(o);
+struct alm_heap *cycle_open(const struct alm_heap_options *o,
+                            const struct alm_face *face) {
+  struct alm_heap *h = heap_create(o, face);
   if (h == NULL) {
     return NULL;
   }

@@ -4,10 +4,10 @@
  *         phase, what runs in it, whether the world is stopped by then, and
  *         the phase that follows.
  *
- *     claim -> stop -> end sweep -> mark -> check -> specials -> end mark
- *       |        | no memory                                        |
- *       v        +----------------------> start <-------------------+
- *      off: another collects                +---> after -> off
+ *     claim -> prepare -> stop -> end sweep -> mark -> check -> specials
+ *       |                   | no memory                            |
+ *       v                   +------> start <------ end mark <------+
+ *      off: another collects           +---> after -> off
  *
  * LOCKS   none held on entry. One collection of a heap at a time.
  * SOURCE  Go mgc.go. Differs: marking stops the world.
@@ -49,11 +49,16 @@ ALM_INLINE bool cycle_is_overdue(const struct alm_heap *h) {
  * to come to alm_safepoint, where they look whether it is overdue. */
 ALM_INTERNAL enum cycle_result cycle_collect_as_guest(struct alm_heap *h);
 
+/* Stop the heap as for a collection, with all spans in the heap's hands. False:
+ * another thread is at it. Ends with world_start. */
+ALM_INTERNAL bool cycle_stop_world(struct alm_mutator *m);
+
 /* Stop the heap and check everything. */
 ALM_INTERNAL bool cycle_check(struct alm_mutator *m);
 
 /* A heap with all that belongs to it; NULL: no memory. */
-ALM_INTERNAL struct alm_heap *cycle_open(const struct alm_heap_options *o);
+ALM_INTERNAL struct alm_heap *cycle_open(const struct alm_heap_options *o,
+                                         const struct alm_face *face);
 /* No mutator is attached. */
 ALM_INTERNAL void cycle_close(struct alm_heap *h);
 

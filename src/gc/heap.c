@@ -70,7 +70,8 @@ enum { FIRST_BYTES = 4 << 20, GC_PERCENT = 75, PERIOD_MS = 120000 };
 
 static const size_t heap_layouts_bytes = LAYOUT_COUNT * sizeof(struct layout);
 
-struct alm_heap *heap_create(const struct alm_heap_options *o) {
+struct alm_heap *heap_create(const struct alm_heap_options *o,
+                             const struct alm_face *face) {
   struct alm_heap *h = meta_take(&heap_pool);
   struct layout *layouts = os_alloc(heap_layouts_bytes, "almacen: layouts");
   if (h == NULL || layouts == NULL || !marks_ready(1)) {
@@ -90,6 +91,8 @@ struct alm_heap *heap_create(const struct alm_heap_options *o) {
   h->options.gc_percent = o->gc_percent ? o->gc_percent : GC_PERCENT;
   h->options.first_bytes = o->first_bytes ? o->first_bytes : FIRST_BYTES;
   h->limit_bytes = o->limit_bytes;
+  h->face = face;
+  h->is_base_only = face != NULL && o->base_pointers_only;
   h->stop_signal = o->contract == ALM_UNCOOPERATIVE ? o->stop_signal : 0;
   h->goal = h->options.first_bytes;
   h->displacements[0] = 1; /* the first byte */
@@ -152,6 +155,24 @@ void heap_visit_spans(struct alm_heap *h,
   }
 }
 
+void heap_visit_root_spans(struct alm_heap *h,
+                           void (*visit)(struct collected *c, void *arg),
+                           void *arg) {
+  for (unsigned i = 0; i < h->nlayouts; i++) {
+    struct layout *l = &h->layouts[i];
+    for (struct list_node *n = l->all.next; l->is_root && n != &l->all;
+         n = n->next) {
+      visit(LIST_ELEMENT(n, struct collected, all), arg);
+    }
+  }
+  for (struct list_node *n = h->large.next; n != &h->large; n = n->next) {
+    struct collected *c = LIST_ELEMENT(n, struct collected, all);
+    if (c->is_root) {
+      visit(c, arg);
+    }
+  }
+}
+
 static void heap_drop_span(struct collected *c) {
   pageheap_return_collected(&c->span, true);
   meta_return(heap_span_pool(c->span.class), c);
@@ -180,13 +201,50 @@ void heap_destroy(struct alm_heap *h) {
   memstat_add(&memstat->gc.heaps_now, (uint64_t)-1);
   for (unsigned i = 0; i < h->nlayouts; i++) {
     heap_drop_all(&h->layouts[i].all);
-    if (h->layouts[i].type != NULL) {
+    if (h->layouts[i].type != NULL && !h->layouts[i].shares_type) {
       meta_return(&heap_type_pool, (void *)(uintptr_t)h->layouts[i].type);
     }
   }
   heap_drop_all(&h->large);
   os_unreserve(h->layouts, heap_layouts_bytes);
   meta_return(&heap_pool, h);
+}
+
+/* The next n layouts, if there are so many; 0: no. */
+static uint32_t heap_take_layouts_locked(struct alm_heap *h, uint32_t n) {
+  uint32_t first = h->nlayouts;
+  return first + n <= LAYOUT_COUNT ? first : 0;
+}
+
+uint32_t heap_add_layouts(struct alm_heap *h, enum alm_kind kind,
+                          alm_core_trace trace, void *arg, bool is_root) {
+  struct alm_type *t = trace != NULL ? meta_take(&heap_type_pool) : NULL;
+  if (trace != NULL && t == NULL) {
+    return 0;
+  }
+  if (t != NULL) {
+    memset(t, 0, sizeof *t);
+    t->kind = ALM_TRACED;
+    t->core_trace = trace;
+    t->core_arg = arg;
+    t->heap = h;
+  }
+  lock_acquire(&h->lock);
+  uint32_t first = heap_take_layouts_locked(h, SIZECLASS_COUNT);
+  for (unsigned i = 0; first != 0 && i < SIZECLASS_COUNT; i++) {
+    struct layout *l = &h->layouts[first + i];
+    heap_init_layout(l, i, t != NULL ? ALM_TRACED : kind, t, false);
+    l->is_root = is_root;
+    l->shares_type = i > 0;
+  }
+  if (first != 0) {
+    atomic_store_release(&h->nlayouts, first + SIZECLASS_COUNT);
+  }
+  lock_release(&h->lock);
+  if (first == 0 && t != NULL) {
+    meta_return(&heap_type_pool, t);
+  }
+  return first;
 }
 
 struct alm_type *heap_add_type(struct alm_heap *h,
@@ -213,7 +271,7 @@ struct alm_type *heap_add_type(struct alm_heap *h,
   unsigned class = sizeclass_for(max_size(info->bytes, 16));
   t->head.slot_bytes = sizeclasses[class].object_bytes;
   lock_acquire(&h->lock);
-  bool has_room = h->nlayouts < LAYOUT_COUNT;
+  bool has_room = heap_take_layouts_locked(h, 1) != 0;
   if (has_room) {
     t->head.index = h->nlayouts;
     heap_init_layout(&h->layouts[h->nlayouts], class, t->kind, t, false);
@@ -315,13 +373,15 @@ struct collected *heap_take_span(struct alm_heap *h, struct layout *layout) {
   c->kind = layout->kind;
   c->header_bytes = layout->has_header ? ARRAY_HEADER_BYTES : 0;
   c->object_bytes = layout->slot_bytes - c->header_bytes;
+  c->is_root = layout->is_root;
   c->span.is_owned = true;
   heap_insert_span(h, c, &layout->all);
   return c;
 }
 
 struct collected *heap_take_large(struct alm_heap *h, enum alm_kind kind,
-                                  const struct alm_type *type, size_t bytes) {
+                                  const struct alm_type *type, size_t bytes,
+                                  bool is_root) {
   struct collected *c = heap_make_span(h, 0, max_size(pages_for(bytes), 1));
   if (c == NULL) {
     return NULL;
@@ -331,6 +391,7 @@ struct collected *heap_take_large(struct alm_heap *h, enum alm_kind kind,
   c->kind = (uint8_t)kind;
   c->header_bytes = 0;
   c->object_bytes = bytes;
+  c->is_root = is_root;
   heap_insert_span(h, c, &h->large);
   return c;
 }

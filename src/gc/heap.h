@@ -30,6 +30,7 @@
 
 #include "almacen.h"
 #include "almacen_inline.h"
+#include "almacen_core.h"
 #include "base/list.h"
 #include "mem/marks.h"
 #include "mem/span.h"
@@ -66,6 +67,8 @@ struct alm_type {
   uint32_t nmask;  /* words of mask                                      */
   enum alm_kind kind;
   alm_trace trace;
+  alm_core_trace core_trace; /* instead of trace, with core_arg            */
+  void *core_arg;
   struct alm_heap *heap;
   char name[TYPE_NAME_BYTES];
   uint64_t mask[TYPE_WORDS_MAX];
@@ -76,12 +79,14 @@ struct layout {
   struct list_node all;     /* struct collected; under the lock             */
   struct list_node partial; /* struct span; [heap.3]; under the lock        */
   struct list_node *sweep;  /* next of `all` to sweep, &all: none; lock     */
-  const struct alm_type *type; /* of a fixed type, else NULL                */
+  const struct alm_type *type; /* of a fixed type or kind, else NULL        */
   uint32_t slot_bytes;
   uint8_t class;
-  uint8_t kind;    /* enum alm_kind; arrays: ALM_TYPED                      */
-  bool has_header; /* ARRAY_HEADER_BYTES                                    */
-  bool is_packed;  /* a slot holds several objects                          */
+  uint8_t kind;     /* enum alm_kind; arrays: ALM_TYPED                      */
+  bool has_header;  /* ARRAY_HEADER_BYTES                                    */
+  bool is_packed;   /* a slot holds several objects                          */
+  bool is_root;     /* its objects live until they are freed                 */
+  bool shares_type; /* which the first layout of its kind owns              */
 };
 
 /* A span of a collected heap. */
@@ -96,6 +101,7 @@ struct collected {
   uint32_t sweepgen;           /* [heap.2]; under the lock, or its sweeper  */
   uint8_t kind;                /* enum alm_kind                             */
   uint8_t header_bytes;
+  bool is_root; /* as the layout's                                          */
   struct span span; /* last: its free bits follow */
 };
 
@@ -211,6 +217,8 @@ struct alm_heap {
   struct special_table *specials;  /* under the lock                         */
   struct finalizer *finalizer;     /* see finalizer.h; NULL: none          */
   struct mark_team *team; /* see mark.h; of whoever collects                */
+  const struct alm_face *face; /* see almacen_core.h; NULL: none           */
+  bool is_base_only; /* base_pointers_only, in conservative objects as well */
   /* Bit i: a pointer to byte i keeps an object of a base_pointers_only heap.
    * Only added to, by any thread, relaxed: who stores such a pointer has to
    * stop, under the lock, before a marker finds it. */
@@ -285,8 +293,10 @@ ALM_INLINE bool heap_is_displacement(const struct alm_heap *h,
           1);
 }
 
-/* See alm_heap_create; without the options' checks. NULL: no memory. */
-ALM_INTERNAL struct alm_heap *heap_create(const struct alm_heap_options *o);
+/* See alm_heap_create; without the options' checks; `face` may be NULL. NULL: no
+ * memory. */
+ALM_INTERNAL struct alm_heap *heap_create(const struct alm_heap_options *o,
+                                          const struct alm_face *face);
 /* It is no longer in the list of heaps: nobody else will find it. */
 ALM_INTERNAL void heap_unlist(struct alm_heap *h);
 /* No mutator is attached, no guest is there, and it is in no list. */
@@ -294,6 +304,13 @@ ALM_INTERNAL void heap_destroy(struct alm_heap *h);
 /* See alm_type_create; the info is valid. NULL: no memory, or too many. */
 ALM_INTERNAL struct alm_type *heap_add_type(struct alm_heap *h,
                                             const struct alm_type_info *info);
+
+/* Layouts for all size classes, of objects that the type's core_trace reports
+ * (NULL: as the kind says) and, `is_root`, that are roots themselves. The index
+ * of the first; 0: no memory, or too many. */
+ALM_INTERNAL uint32_t heap_add_layouts(struct alm_heap *h, enum alm_kind kind,
+                                       alm_core_trace trace, void *arg,
+                                       bool is_root);
 
 /* What was claimed since the last cycle. */
 ALM_INLINE uint64_t heap_claimed(const struct alm_heap *h) {
@@ -316,7 +333,7 @@ ALM_INTERNAL struct collected *heap_take_span(struct alm_heap *h,
 ALM_INTERNAL struct collected *heap_take_large(struct alm_heap *h,
                                                enum alm_kind kind,
                                                const struct alm_type *type,
-                                               size_t bytes);
+                                               size_t bytes, bool is_root);
 /* So many pages less are to be swept. The lock is held, or the world is
  * stopped. */
 ALM_INLINE void heap_count_swept_locked(struct alm_heap *h, size_t npages) {
@@ -334,6 +351,12 @@ ALM_INTERNAL void heap_visit_spans(struct alm_heap *h,
                                    void (*visit)(struct collected *c,
                                                  void *arg),
                                    void *arg);
+
+/* Those whose objects are roots. World stopped. */
+ALM_INTERNAL void heap_visit_root_spans(struct alm_heap *h,
+                                        void (*visit)(struct collected *c,
+                                                      void *arg),
+                                        void *arg);
 
 /* All mark bits of the span's pages. */
 ALM_INLINE uint64_t *heap_marks(const struct collected *c) {

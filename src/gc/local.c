@@ -69,14 +69,15 @@ bool local_refill(struct alm_mutator *m, unsigned index) {
 }
 
 void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
-                      const struct alm_type *type, size_t bytes) {
+                      const struct alm_type *type, size_t bytes, bool is_root,
+                      bool is_zero) {
   (void)sweep_some(m->heap, SWEEP_BEFORE_GROWTH);
   sweep_pay(m->heap, bytes);
-  struct collected *c = heap_take_large(m->heap, kind, type, bytes);
+  struct collected *c = heap_take_large(m->heap, kind, type, bytes, is_root);
   if (c == NULL) {
     return NULL;
   }
-  if (!c->span.is_fresh) {
+  if (is_zero && !c->span.is_fresh) {
     memset((void *)c->span.base, 0, c->span.npages << PAGE_SHIFT);
   }
   (void)atomic_add_relaxed(&m->heap->allocated, c->span.npages << PAGE_SHIFT);

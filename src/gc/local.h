@@ -25,9 +25,10 @@
  * sweep_take_span. */
 ALM_INTERNAL bool local_refill(struct alm_mutator *m, unsigned index);
 
-/* A zeroed large object; NULL as above. */
+/* A large object, zeroed unless !is_zero; NULL as above. */
 ALM_INTERNAL void *local_new_large(struct alm_mutator *m, enum alm_kind kind,
-                                   const struct alm_type *type, size_t bytes);
+                                   const struct alm_type *type, size_t bytes,
+                                   bool is_root, bool is_zero);
 
 /* Give back runs and the block of tiny objects (but see [local.2]), claims and
  * spans. World stopped; not filing: everything is swept again now. */

@@ -76,6 +76,24 @@ ALM_INLINE bool mark_push(struct marker *m, uintptr_t item) {
   return true;
 }
 
+/* The slot's object is in use; mark and push it if it is not marked. */
+ALM_INLINE void mark_slot(struct marker *m, struct collected *c, uintptr_t slot,
+                          uintptr_t object) {
+  if (!marks_set(slot, m->is_alone)) {
+    return;
+  }
+  bool is_large = c->span.class == 0;
+  size_t bytes = is_large ? c->span.npages << PAGE_SHIFT
+                          : sizeclasses[c->span.class].object_bytes;
+  m->bytes += bytes;
+  m->objects++;
+  if (c->kind != ALM_NOSCAN) {
+    (void)mark_push(m, object);
+  } else if (is_large) {
+    m->light_bytes += bytes;
+  }
+}
+
 /* Test, mark and push what p points into. */
 static void mark_candidate_now(struct marker *m, uintptr_t p,
                                bool is_base_only) {
@@ -87,19 +105,22 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
   if (is_base_only && !heap_is_displacement(m->heap, p - object)) {
     return;
   }
-  if (!marks_set(f.slot, m->is_alone)) {
+  mark_slot(m, f.c, f.slot, object);
+}
+
+void mark_root_span(struct marker *m, struct collected *c) {
+  struct span *s = &c->span;
+  if (s->class == 0) {
+    mark_slot(m, c, s->base, s->base);
     return;
   }
-  struct collected *c = f.c;
-  bool is_large = c->span.class == 0;
-  size_t bytes = is_large ? c->span.npages << PAGE_SHIFT
-                          : sizeclasses[c->span.class].object_bytes;
-  m->bytes += bytes;
-  m->objects++;
-  if (c->kind != ALM_NOSCAN) {
-    (void)mark_push(m, object);
-  } else if (is_large) {
-    m->light_bytes += bytes;
+  for (unsigned i = 0; i < span_nwords(s); i++) {
+    unsigned n = (unsigned)min_size(64, s->nslots - i * 64u);
+    uint64_t used = ~atomic_load_relaxed(&s->free_bits[i]) & bits_low(n);
+    for (; used != 0; used &= used - 1) {
+      uintptr_t slot = span_slot_address(s, i * 64 + bits_ctz(used));
+      mark_slot(m, c, slot, slot + c->header_bytes);
+    }
   }
 }
 
@@ -154,10 +175,15 @@ __attribute__((no_sanitize("address", "thread"))) static void mark_words(
   }
 }
 
-void mark_range(struct marker *m, const void *start, size_t bytes) {
+void mark_range_of(struct marker *m, const void *start, size_t bytes,
+                   bool is_base_only) {
   const uintptr_t *from = start;
-  m->is_base_only = false;
+  m->is_base_only = is_base_only;
   mark_words(m, from, from + bytes / sizeof *from);
+}
+
+void mark_range(struct marker *m, const void *start, size_t bytes) {
+  mark_range_of(m, start, bytes, false);
 }
 
 static void mark_typed_one(struct marker *m, const struct alm_type *t,
@@ -209,7 +235,12 @@ static __attribute__((noinline)) void mark_scan_part(struct marker *m,
   if (t != NULL && t->kind == ALM_TRACED) {
     m->is_base_only = m->heap->options.base_pointers_only;
     world_callback_begin();
-    t->trace((void *)object, c->object_bytes, mark_visitor(m));
+    if (t->core_trace != NULL) {
+      t->core_trace(t->core_arg, (void *)object, c->object_bytes,
+                    mark_visitor(m));
+    } else {
+      t->trace((void *)object, c->object_bytes, mark_visitor(m));
+    }
     world_callback_end();
     return;
   }
@@ -222,7 +253,7 @@ static __attribute__((noinline)) void mark_scan_part(struct marker *m,
     }
   }
   if (t == NULL) {
-    m->is_base_only = false;
+    m->is_base_only = m->heap->is_base_only;
     mark_words(m, (const uintptr_t *)from, (const uintptr_t *)end);
   } else if (t->kind == ALM_TYPED) {
     m->is_base_only = m->heap->options.base_pointers_only;
@@ -250,6 +281,10 @@ void mark_contents(struct marker *m, void *object) {
 struct alm_visitor *mark_root_visitor(struct marker *m) {
   m->is_base_only = false;
   return mark_visitor(m);
+}
+
+struct alm_heap *mark_heap(const struct marker *m) {
+  return m->heap;
 }
 
 void mark_visit(struct alm_visitor *v, const void *p) {

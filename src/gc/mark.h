@@ -50,6 +50,12 @@ ALM_INTERNAL void mark_team_end(struct alm_heap *h);
 
 /* Every aligned word of the memory may be a pointer. */
 ALM_INTERNAL void mark_range(struct marker *m, const void *start, size_t bytes);
+/* The same; `is_base_only`: a pointer has to be to an object's first byte, or
+ * to a displacement. */
+ALM_INTERNAL void mark_range_of(struct marker *m, const void *start,
+                                size_t bytes, bool is_base_only);
+/* Mark all objects in use of the span or large object, which are roots. */
+ALM_INTERNAL void mark_root_span(struct marker *m, struct collected *c);
 /* What the object refers to, without marking the object. */
 ALM_INTERNAL void mark_contents(struct marker *m, void *object);
 /* Objects the collector's marker and its team have marked so far; grows while
@@ -61,6 +67,16 @@ ALM_INTERNAL void mark_visit(struct alm_visitor *v, const void *p);
 
 /* For a callback that reports roots: pointers to any byte of an object. */
 ALM_INTERNAL struct alm_visitor *mark_root_visitor(struct marker *m);
+
+/* As a face knows it. */
+ALM_INLINE struct marker *mark_of_face(struct alm_marker *m) {
+  return (struct marker *)(void *)m;
+}
+ALM_INLINE struct alm_marker *mark_for_face(struct marker *m) {
+  return (struct alm_marker *)(void *)m;
+}
+/* The heap that it marks. */
+ALM_INTERNAL struct alm_heap *mark_heap(const struct marker *m);
 
 ALM_INLINE struct alm_visitor *mark_visitor(struct marker *m) {
   return (struct alm_visitor *)(void *)m;

@@ -298,6 +298,9 @@ void world_detach(struct alm_mutator *m) {
   lock_release(&h->lock);
   world_await_signal(is_signalled);
   world_unlink_own(m);
+  if (h->face != NULL) {
+    h->face->detached(h->face->arg, m);
+  }
   world_return_record(m);
   lock_section_end();
 }
@@ -423,8 +426,8 @@ static void world_signal_handler(int signal) {
   }
 }
 
-bool world_use_signal(int signal) {
-  return os_signal_claim(signal, world_signal_handler);
+bool world_use_signal(int signal, bool is_ours) {
+  return os_signal_claim(signal, world_signal_handler, is_ours);
 }
 
 void world_blocked_begin(struct alm_mutator *m, const void *top) {

@@ -53,8 +53,9 @@
 
 #include <pthread.h>
 
-/* Handle the heap's signal. False: it is not to be had. */
-ALM_INTERNAL bool world_use_signal(int signal);
+/* Handle the heap's signal, `is_ours` whatever the program does with it.
+ * False: it is not to be had. */
+ALM_INTERNAL bool world_use_signal(int signal, bool is_ours);
 
 /* See alm_mutator_attach. */
 ALM_INTERNAL enum alm_err world_attach(struct alm_heap *h,

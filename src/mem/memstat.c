@@ -33,11 +33,37 @@ void memstat_publish_large(bool is_free, uint64_t bytes) {
 
 void memstat_pause(uint64_t ns) {
   struct alm_gc_stats *gc = &memstat->gc;
-  uint64_t us = ns / 1000;
-  unsigned i = us == 0 ? 0 : log2_floor(us) + 1;
-  memstat_add(&gc->pauses[i < ALM_PAUSE_COUNT ? i : ALM_PAUSE_COUNT - 1], 1);
+  unsigned i = 0;
+  while (i < ALM_PAUSE_COUNT - 1 && ns >= alm_pause_below_ns(i)) {
+    i++;
+  }
+  memstat_add(&gc->pauses[i], 1);
   memstat_add(&gc->pause_ns, ns);
   memstat_raise(&gc->pause_ns_max, ns);
+}
+
+uint64_t memstat_pause_quantile(const struct alm_gc_stats *gc,
+                                unsigned per_mille) {
+  uint64_t all = 0, before = 0;
+  for (unsigned i = 0; i < ALM_PAUSE_COUNT; i++) {
+    all += gc->pauses[i];
+  }
+  if (all == 0) {
+    return 0;
+  }
+  uint64_t rank = (all * (per_mille < 1000 ? per_mille : 1000) + 999) / 1000;
+  rank += rank == 0;
+  unsigned i = 0;
+  while (i < ALM_PAUSE_COUNT - 1 && gc->pauses[i] < rank - before) {
+    before += gc->pauses[i++];
+  }
+  if (i == ALM_PAUSE_COUNT - 1) {
+    return gc->pause_ns_max;
+  }
+  uint64_t from_ns = i == 0 ? 0 : alm_pause_below_ns(i - 1);
+  uint64_t range_ns = alm_pause_below_ns(i) - from_ns;
+  uint64_t ns = from_ns + range_ns * (rank - before) / gc->pauses[i];
+  return ns < gc->pause_ns_max ? ns : gc->pause_ns_max;
 }
 
 void memstat_live_change(uint64_t bytes, uint64_t objects) {

@@ -35,6 +35,9 @@ ALM_INTERNAL void memstat_publish_large(bool is_free, uint64_t bytes);
 
 /* A collection of a heap made its threads stand still for so long. */
 ALM_INTERNAL void memstat_pause(uint64_t ns);
+/* See alm_pause_quantile_ns. */
+ALM_INTERNAL uint64_t memstat_pause_quantile(const struct alm_gc_stats *gc,
+                                             unsigned per_mille);
 /* What is alive in a heap since its last collection has changed by this much;
  * memstat_live_show afterwards, if that was a collection. */
 ALM_INTERNAL void memstat_live_change(uint64_t bytes, uint64_t objects);

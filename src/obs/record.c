@@ -50,7 +50,9 @@ static void record_begin(void) {
   record->parent_pid = os_parent_pid();
   record->image = os_image();
   diag_format(record->face, sizeof record->face, "%s",
-              ALM_IS_MALLOC ? "malloc" : "alm");
+              ALM_IS_MALLOC  ? "malloc"
+              : ALM_IS_LIBGC ? "gc"
+                             : "alm");
   record->start_ns = os_wall_ns();
   record->end_ns = 0;
   record_read_command(record->command, sizeof record->command);

@@ -120,9 +120,10 @@ ALM_INTERNAL uint32_t os_thread_id(void);
 /* The thread must exist. */
 ALM_INTERNAL void os_thread_signal(uint32_t id, int signal);
 /* Run the handler, all other signals blocked, when a thread gets the signal;
- * system calls are restarted. False: no such signal, or the program has a
- * handler of its own for it. May be repeated. */
-ALM_INTERNAL bool os_signal_claim(int signal, void (*handler)(int signal));
+ * system calls are restarted. False: no such signal, or, unless `is_ours`, the
+ * program has a handler of its own for it. May be repeated. */
+ALM_INTERNAL bool os_signal_claim(int signal, void (*handler)(int signal),
+                                  bool is_ours);
 /* Let the calling thread get the signal, if it had been blocked. */
 ALM_INTERNAL void os_signal_unblock(int signal);
 

@@ -313,13 +313,13 @@ void os_thread_signal(uint32_t id, int signal) {
   errno = saved;
 }
 
-bool os_signal_claim(int signal, void (*handler)(int signal)) {
+bool os_signal_claim(int signal, void (*handler)(int signal), bool is_ours) {
   int saved = errno;
   struct sigaction old, new = {.sa_handler = handler, .sa_flags = SA_RESTART};
   sigfillset(&new.sa_mask);
   bool ok = sigaction(signal, NULL, &old) == 0 &&
-            (old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN ||
-             old.sa_handler == handler) &&
+            (is_ours || old.sa_handler == SIG_DFL ||
+             old.sa_handler == SIG_IGN || old.sa_handler == handler) &&
             sigaction(signal, &new, NULL) == 0;
   errno = saved;
   return ok;

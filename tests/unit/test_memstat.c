@@ -80,19 +80,84 @@ static void a_child_starts_from_zero_with_what_is_alive(void **state) {
 static void pauses_are_counted_by_length(void **state) {
   (void)state;
   struct alm_gc_stats *gc = &fresh()->gc;
-  static const uint64_t us[] = {0, 0, 1, 2, 3, 4, 1000, 4194303, 4194304};
-  static const unsigned where[] = {0, 0, 1, 2, 2, 3, 10, 22, 23};
+  static const struct {
+    uint64_t ns;
+    unsigned where;
+  } pauses[] = {
+      {0, 0},           {999, 0},
+      {1000, 1},        {1249, 1},
+      {1250, 2},        {1999, 4},
+      {2000, 5},        {2499, 5},
+      {2500, 6},        {1000000, 40},
+      {1048576000, 81}, {UINT64_C(67108863999), ALM_PAUSE_COUNT - 2},
+  };
   uint64_t sum = 0;
-  for (size_t i = 0; i < sizeof us / sizeof us[0]; i++) {
-    uint64_t before = gc->pauses[where[i]];
-    memstat_pause(us[i] * 1000 + 999);
-    assert_int_equal(gc->pauses[where[i]], before + 1);
-    sum += us[i] * 1000 + 999;
+  for (size_t i = 0; i < sizeof pauses / sizeof pauses[0]; i++) {
+    uint64_t before = gc->pauses[pauses[i].where];
+    memstat_pause(pauses[i].ns);
+    assert_int_equal(gc->pauses[pauses[i].where], before + 1);
+    sum += pauses[i].ns;
   }
+  memstat_pause(UINT64_C(67108864000));
   memstat_pause((uint64_t)1 << 60);
   assert_int_equal(gc->pauses[ALM_PAUSE_COUNT - 1], 2);
-  assert_int_equal(gc->pause_ns, sum + ((uint64_t)1 << 60));
+  assert_int_equal(gc->pause_ns,
+                   sum + UINT64_C(67108864000) + ((uint64_t)1 << 60));
   assert_int_equal(gc->pause_ns_max, (uint64_t)1 << 60);
+}
+
+/* Each element's range is 1/5 to 1/4 of its lower limit. */
+static void the_lengths_of_pauses_are_four_in_each_octave(void **state) {
+  (void)state;
+  assert_int_equal(alm_pause_below_ns(0), 1000);
+  for (unsigned i = 1; i < ALM_PAUSE_COUNT - 1; i++) {
+    uint64_t from = alm_pause_below_ns(i - 1), below = alm_pause_below_ns(i);
+    assert_true(below > from && (below - from) * 4 <= from);
+    assert_true(i <= 4 || below == 2 * alm_pause_below_ns(i - 4));
+  }
+  assert_int_equal(alm_pause_below_ns(ALM_PAUSE_COUNT - 2),
+                   UINT64_C(67108864000));
+  assert_true(alm_pause_below_ns(ALM_PAUSE_COUNT - 1) == UINT64_MAX);
+}
+
+static bool is_near(uint64_t ns, uint64_t exact) {
+  return ns <= exact + exact / 4 && ns >= exact - exact / 4;
+}
+
+static void quantiles_of_known_pauses_are_near_the_exact_ones(void **state) {
+  (void)state;
+  const struct alm_gc_stats *gc = &fresh()->gc;
+  assert_int_equal(memstat_pause_quantile(gc, 500), 0); /* no pause */
+  memstat_pause(1234567);
+  for (unsigned p = 0; p <= 1000; p += 100) { /* one: it is the longest */
+    assert_int_equal(memstat_pause_quantile(gc, p), 1234567);
+  }
+  fresh();
+  for (uint64_t us = 1; us <= 1000; us++) {
+    memstat_pause(us * 1000);
+  }
+  uint64_t last = 0;
+  for (unsigned p = 1; p <= 1000; p++) {
+    uint64_t ns = memstat_pause_quantile(gc, p);
+    assert_true(is_near(ns, p * UINT64_C(1000)));
+    assert_true(ns >= last);
+    last = ns;
+  }
+  assert_int_equal(last, 1000000);
+  assert_int_equal(memstat_pause_quantile(gc, 5000), 1000000);
+  assert_true(memstat_pause_quantile(gc, 0) <= 1250);
+}
+
+static void one_long_pause_among_many_is_in_the_last_percent(void **state) {
+  (void)state;
+  const struct alm_gc_stats *gc = &fresh()->gc;
+  for (unsigned i = 0; i < 99; i++) {
+    memstat_pause(100000);
+  }
+  memstat_pause(UINT64_C(100000000000)); /* longer than all limits */
+  assert_true(is_near(memstat_pause_quantile(gc, 500), 100000));
+  assert_true(is_near(memstat_pause_quantile(gc, 990), 100000));
+  assert_int_equal(memstat_pause_quantile(gc, 991), UINT64_C(100000000000));
 }
 
 static void what_is_alive_shows_at_the_end_of_collections(void **state) {
@@ -127,6 +192,9 @@ int main(void) {
       cmocka_unit_test(moving_the_account_keeps_its_numbers),
       cmocka_unit_test(a_child_starts_from_zero_with_what_is_alive),
       cmocka_unit_test(pauses_are_counted_by_length),
+      cmocka_unit_test(the_lengths_of_pauses_are_four_in_each_octave),
+      cmocka_unit_test(quantiles_of_known_pauses_are_near_the_exact_ones),
+      cmocka_unit_test(one_long_pause_among_many_is_in_the_last_percent),
       cmocka_unit_test(what_is_alive_shows_at_the_end_of_collections),
       cmocka_unit_test(a_maximum_only_grows),
   };

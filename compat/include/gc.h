@@ -1,0 +1,2 @@
+/* gc.h -- the older address of <gc/gc.h>. */
+#include "gc/gc.h"
