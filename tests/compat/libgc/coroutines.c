@@ -2,6 +2,7 @@
  * with GC_set_stackbottom, and by GC_stackbottom and push_other_roots. */
 #include "check.h"
 
+#include <gc/gc_mark.h>
 #include <ucontext.h>
 
 enum { COROUTINES = 50, STACK = 128 * 1024, TURNS = 40, LENGTH = 30 };
