@@ -1,15 +1,16 @@
 /* tests/compat/libgc/loading.c -- libraries with pointers in their variables
- * are loaded and unloaded while other threads allocate and collect.
+ * are loaded and unloaded, perhaps while other threads collect.
  *
- * usage: loading PLUGIN KINDS; kinds: 2 data and bss, 3 thread-local, too */
+ * usage: loading PLUGIN KINDS COLLECTORS; kinds: 2 data and bss, 3 thread-local,
+ * too; collectors: threads that collect meanwhile, at most 8 */
 #include "check.h"
 
 #include <dlfcn.h>
 
-enum { EACH = 100, ROUNDS = 200 };
+enum { EACH = 100, ROUNDS = 100, COLLECTORS_MAX = 8 };
 
 static const char *plugin;
-static int kinds;
+static int kinds, collectors;
 static volatile int stop;
 
 static APART void fill(void **into, int byte) {
@@ -48,14 +49,14 @@ static void load_and_unload(int round) {
   CHECK(!dlclose(handle));
 }
 
-TEST("what a loaded library's variables hold stays while threads collect") {
-  pthread_t ids[2];
+TEST("what a loaded library's variables hold stays") {
+  pthread_t ids[COLLECTORS_MAX];
   stop = 0;
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < collectors; i++)
     CHECK(!GC_pthread_create(&ids[i], NULL, collect_always, NULL));
   for (int round = 0; round < ROUNDS; round++) load_and_unload(round);
   stop = 1;
-  for (int i = 0; i < 2; i++) CHECK(!GC_pthread_join(ids[i], NULL));
+  for (int i = 0; i < collectors; i++) CHECK(!GC_pthread_join(ids[i], NULL));
 }
 
 static void fill_and_watch(void *handle) {
@@ -74,9 +75,11 @@ TEST("what an unloaded library's variables held goes") {
 }
 
 int main(int argc, char **argv) {
-  CHECK_THAT(argc, ==, 3);
+  CHECK_THAT(argc, ==, 4);
   plugin = argv[1];
   kinds = atoi(argv[2]);
+  collectors = atoi(argv[3]);
+  CHECK_THAT(collectors, <=, COLLECTORS_MAX);
   GC_INIT();
   return run_tests();
 }
