@@ -4,7 +4,8 @@
 #   make run      a real program on almacen, next to the system's malloc
 #   make test     every check in every configuration (scripts/test)
 #   make bench    benchmarks against other allocators, ARGS="--help", and
-#                 against other collectors, GC_ARGS="--help"
+#                 against other collectors, GC_ARGS="--help", and of programs
+#                 of libgc on both libraries, LIBGC_ARGS="--help"
 #   make soak     the stress tests for SOAK_SECONDS each
 #   make install  to PREFIX (/usr/local); DESTDIR is honoured
 #   make format   clang-format over the tree
@@ -14,6 +15,7 @@ PREFIX ?= /usr/local
 SOAK_SECONDS ?= 600
 ARGS ?=
 GC_ARGS ?=
+LIBGC_ARGS ?=
 
 .PHONY: all run test bench soak install format clean
 
@@ -33,6 +35,7 @@ bench: all
 	@scripts/bootstrap bench
 	@python3 bench/run.py $(ARGS)
 	@python3 bench/gc.py $(GC_ARGS)
+	@python3 bench/libgc.py $(LIBGC_ARGS)
 
 soak: all
 	@scripts/bootstrap test

@@ -229,34 +229,9 @@ def measure(args):
 # --- the report -------------------------------------------------------------
 
 
-def milliseconds(v):
-  return f"{v:.{0 if v >= 100 else 1 if v >= 10 else 2}f}ms"
-
-
-def part(doc, wanted):
-  """The results of some rows."""
-  return report.Results(dict(
-      doc, benches=[b for b in doc["benches"] if wanted(b["name"])]))
-
-
 def ratios(results, key, show):
   reference = REFERENCE if REFERENCE in results.libs else None
   return report.ratio_table(results, key, reference, show)
-
-
-def facts_table(results, keys, show):
-  """What the programs themselves reported: rows x libraries, medians."""
-  rows = []
-  for bench in results.rows:
-    for key, text in keys:
-      cells = []
-      for lib in results.libs:
-        cell = results.cells[bench, lib]
-        values = [r["facts"][key] for r in cell.runs]
-        cells.append(show(sorted(values)[len(values) // 2]) if values
-                     else "FAILED")
-      rows.append([f"{bench}{text}", *cells])
-  return report.table(["benchmark"] + results.libs, rows)
 
 
 LATENCIES = [("p50_us", " p50"), ("p99_us", " p99"), ("p9999_us", " p99.99"),
@@ -270,17 +245,18 @@ def special_tables(doc):
       ("Allocation: ns per object, in each thread", "alloc-",
        [("ns_object", "")]),
       ("Latency of a replacement, microseconds", "churn", LATENCIES)):
-    results = part(doc, lambda name, prefix=prefix: name.startswith(prefix))
+    results = report.part(
+        doc, lambda name, prefix=prefix: name.startswith(prefix))
     if results.rows:
       parts += [f"## {title}",
-                facts_table(results, keys, lambda v: f"{v:.4g}")]
+                report.facts_table(results, keys, lambda v: f"{v:.4g}")]
   return parts
 
 
 def render(doc):
   """Markdown of the document; adds its summary to it."""
   results = report.Results(doc)
-  pauses = part(doc, lambda name: not name.startswith("alloc-"))
+  pauses = report.part(doc, lambda name: not name.startswith("alloc-"))
   summary = doc["summary"] = report.summarize(results)
   against = REFERENCE if REFERENCE in results.libs else "the best of the row"
   parts = report.heading(doc, "garbage collectors")
@@ -291,10 +267,10 @@ def render(doc):
     parts += [f"## {title}, ratio to {against}", ratios(results, key, show)]
   if pauses.rows:
     parts += [f"## Longest pause, median over the rounds, ratio to {against}",
-              ratios(pauses, "pause_max_ms", milliseconds)]
+              ratios(pauses, "pause_max_ms", report.milliseconds)]
   parts += special_tables(doc)
   parts += ["## Geomeans", report.summary_table(results, summary, REFERENCE)]
-  small = part(doc, lambda name: not name.startswith("alloc-"))
+  small = report.part(doc, lambda name: not name.startswith("alloc-"))
   if small.rows and len(small.rows) < len(results.rows):
     doc["summary_without_alloc"] = report.summarize(small)
     parts += ["## Geomeans without the rows of single allocations",

@@ -77,3 +77,24 @@ def c_source(functions):
                f"long work_{i}(long x, struct shape *s) {{\n"
                f"  long r = {a};\n{body}\n  return r * {b};\n}}")
   return "\n".join(out) + "\n"
+
+
+def html(rows):
+  """A page for a text browser: a long table, lists, links, entities."""
+  rnd = random.Random(3)
+  words = ["alder", "birch", "cedar", "elm &amp; ash", "fir", "hazel",
+           "<b>larch</b>", "maple", "&ouml;ak", "<i>pine</i>", "rowan"]
+  out = ["<html><head><title>A long page</title></head><body>",
+         "<h1>A long page</h1>", "<table border=1>",
+         "<tr><th>row<th>name<th>what<th>link</tr>"]
+  for i in range(rows):
+    text = " ".join(rnd.choice(words) for _ in range(2 + i % 9))
+    out.append(f"<tr><td align=right>{i}</td><td>{rnd.choice(words)}</td>"
+               f"<td>{text}</td><td><a href=\"page{i}.html\">page {i}</a>"
+               "</td></tr>")
+    if i % 500 == 499:
+      out += ["</table>", "<ul>"] + [
+          f"<li>{rnd.choice(words)} {k}" for k in range(40)] + [
+              "</ul>", "<table border=1>"]
+  out.append("</table></body></html>")
+  return "\n".join(out) + "\n"

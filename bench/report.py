@@ -91,6 +91,12 @@ class Results:
                    max(self.best(b, key), 1e-9) for b in rows)
 
 
+def part(doc, wanted):
+  """The results of some rows."""
+  return Results(dict(
+      doc, benches=[b for b in doc["benches"] if wanted(b["name"])]))
+
+
 def cell_text(results, bench, lib, key, reference, show):
   """`show` the median, then the ratio to the reference library's (or, if
   reference is None, to the best)."""
@@ -119,6 +125,21 @@ def ratio_table(results, key, reference, show):
         [f"{statistics.median(noise):.0f}, {max(noise):.0f}"
          if noise and results.doc["rounds"] > 1 else "-"])
   return table(header, rows)
+
+
+def facts_table(results, keys, show):
+  """What the programs themselves reported: rows x libraries, medians."""
+  rows = []
+  for bench in results.rows:
+    for key, text in keys:
+      cells = []
+      for lib in results.libs:
+        cell = results.cells[bench, lib]
+        values = [r["facts"][key] for r in cell.runs]
+        cells.append(show(sorted(values)[len(values) // 2]) if values
+                     else "FAILED")
+      rows.append([f"{bench}{text}", *cells])
+  return table(["benchmark"] + results.libs, rows)
 
 
 SUMMARY_LINES = [
@@ -334,6 +355,10 @@ def render_tight(doc, results):
 
 def seconds(v):
   return f"{v:.2f}s"
+
+
+def milliseconds(v):
+  return f"{v:.{0 if v >= 100 else 1 if v >= 10 else 2}f}ms"
 
 
 def mib(v):

@@ -107,7 +107,8 @@ static void print_head(const struct run *run, const struct text *text) {
   put_fact(text, "CPU", text_percent(cpu, (double)usage->wall_ns));
   fputc('\n', text->out);
   put_fact(text, "system", text_time(usage->system_ns));
-  if (account->nprocesses) {
+  /* Threads of malloc; a libgc has none to count. */
+  if (account->nprocesses && !(run->is_gc && is_one)) {
     fputs(gap, text->out);
     put_fact(text, is_one ? "threads" : "processes",
              text_count(is_one ? account->processes[0].threads

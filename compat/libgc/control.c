@@ -64,13 +64,13 @@ static struct {
   GC_stop_func stop;
   uint64_t first_bytes; /* see FIRST_BYTES                     */
   uint64_t max_bytes;   /* 0: none                             */
-  uint64_t obtained_bytes;
   uint64_t told_bytes;  /* the size GC_on_heap_resize has seen */
   uint64_t measured_ns; /* pauses before the measurement       */
   bool is_measured;
   bool prints_stats;
   bool is_incremental;
   bool aborts_on_leak;
+  bool dumps;
   unsigned long limit_nsec;
   GC_word bytes_per_finalizer;
   size_t min_bytes;
@@ -203,6 +203,16 @@ unsigned GC_get_version(void) {
          GC_VERSION_MICRO;
 }
 
+/* The markers' threads are made by the first collection; but a program that
+ * has one thread is told that there are none. */
+void GC_start_mark_threads(void) {
+  struct alm_heap_stats stats;
+  struct alm_core_stats more;
+  gc_start();
+  gc.core->stats(gc.heap, &stats, &more);
+  GC_parallel = (int)more.markers - 1;
+}
+
 GC_word GC_get_gc_no(void) {
   return GC_gc_no;
 }
@@ -227,8 +237,6 @@ static void gc_exit_check(void) {
 
 void gc_control_start(void) {
   uint64_t n;
-  struct alm_heap_stats stats;
-  struct alm_core_stats more;
   if (gc_env_number("GC_FREE_SPACE_DIVISOR", &n) && n > 0) {
     GC_free_space_divisor = n;
   }
@@ -250,13 +258,12 @@ void gc_control_start(void) {
   gc_control.unmaps |= gc_env_flag("GC_FORCE_UNMAP_ON_GCOLLECT");
   gc_control.prints_stats =
       gc_env_flag("GC_PRINT_STATS") || gc_env_flag("GC_PRINT_VERBOSE_STATS");
+  gc_control.dumps = gc_env_flag("GC_DUMP_REGULARLY");
   gc_control.aborts_on_leak = gc_env_flag("GC_ABORT_ON_LEAK");
   gc_control.is_incremental |= gc_env_flag("GC_ENABLE_INCREMENTAL");
   gc.core->set_first(gc.heap, gc_control.first_bytes);
   gc_control.told_bytes = gc_control.first_bytes;
   gc.core->set_limit(gc.heap, gc_control.max_bytes);
-  gc.core->stats(gc.heap, &stats, &more);
-  GC_parallel = (int)more.markers - 1;
   if (GC_find_leak) {
     (void)atexit(gc_exit_check);
   }
@@ -484,6 +491,9 @@ void gc_control_started(void *arg) {
            (unsigned long long)s.heap_bytes >> 10,
            (unsigned long long)s.pause_ns_last / 1000);
   }
+  if (gc_control.dumps) {
+    GC_dump();
+  }
   gc_tell(GC_EVENT_END);
 }
 
@@ -557,15 +567,9 @@ size_t GC_get_total_bytes(void) {
 
 /* The most there was: it never falls. */
 static uint64_t gc_obtained_bytes(const struct gc_numbers *n) {
-  uint64_t now =
-      n->more.mapped_bytes > n->size ? n->more.mapped_bytes : n->size;
-  gc_lock();
-  if (now > gc_control.obtained_bytes) {
-    gc_control.obtained_bytes = now;
-  }
-  now = gc_control.obtained_bytes;
-  gc_unlock();
-  return now;
+  uint64_t most = n->more.mapped_bytes_max;
+  most = most > gc_control.told_bytes ? most : gc_control.told_bytes;
+  return most > n->size ? most : n->size;
 }
 
 size_t GC_get_obtained_from_os_bytes(void) {

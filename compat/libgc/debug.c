@@ -191,10 +191,7 @@ void GC_debug_free(void *p) {
     gc_print("GC_debug_free: %p was not made by a debugging allocator, or has "
              "been freed\n",
              p);
-    if (GC_base(p) == p) {
-      GC_free(p);
-    }
-    return;
+    gc_fail("bad pointer");
   }
   if (!gc_debug_is_whole(d, room)) {
     gc_debug_say("GC_debug_free: smashed", d);

@@ -214,7 +214,8 @@ GC_abort_func GC_get_abort_func(void) {
 
 void GC_abort_on_oom(void) {
   gc_print("Insufficient memory for the allocation\n");
-  gc_fail(NULL);
+  GC_get_abort_func()(NULL);
+  exit(EXIT_FAILURE);
 }
 
 void GC_set_log_fd(int fd) {
@@ -267,6 +268,21 @@ static void gc_open_log(void) {
   }
   gc_options.log_fd = fd;
   gc_options.is_log_open = true;
+}
+
+/* See GC_PRINT_ADDRESS_MAP. */
+static void gc_print_address_map(void) {
+  char text[4096];
+  ssize_t n;
+  int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  while (fd >= 0 && (n = read(fd, text, sizeof text)) > 0) {
+    if (write(gc_stream(STDERR_FILENO), text, (size_t)n) != n) {
+      break;
+    }
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
 }
 
 /* ---- fork -------------------------------------------------------------------- */
@@ -388,6 +404,9 @@ static void gc_start_once(void) {
   gc_make_heap();
   gc_kinds_start();
   gc_control_start();
+  if (gc_env_flag("GC_PRINT_ADDRESS_MAP")) {
+    gc_print_address_map();
+  }
   pthread_atfork(gc_fork_prepare, gc_fork_parent, gc_fork_child);
 }
 

@@ -149,8 +149,6 @@ int GC_thread_is_registered(void) {
 /* Threads may register at any time. */
 void GC_allow_register_threads(void) {
 }
-void GC_start_mark_threads(void) {
-}
 
 void gc_threads_fork_child(void) {
   struct gc_thread *next;
@@ -532,6 +530,7 @@ static int gc_thread_create(pthread_t *id, const pthread_attr_t *attr,
   if (attr != NULL) {
     (void)pthread_attr_getdetachstate(attr, &detached);
   }
+  GC_start_mark_threads();
   s->fn = fn;
   s->arg = arg;
   s->is_explicit = is_explicit;

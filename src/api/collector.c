@@ -148,6 +148,10 @@ ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index,
     return false;
   }
   world_enter();
+  if (local_continue(m, index)) {
+    world_leave(m);
+    return true;
+  }
   collector_before_refill(m, 0);
   size_t bytes = m->heap->layouts[index].slot_bytes;
   bool ok;

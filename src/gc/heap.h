@@ -145,6 +145,7 @@ struct alm_mutator {
   bool is_signalled;        /* since it last made sure of it; under the lock */
   uint32_t thread_id;       /* for its signal                                */
   uint64_t refills;         /* for collect_every; own thread                 */
+  uint32_t unchecked;       /* see local_continue; own thread                */
   struct alm_stack own;     /* the thread's stack                            */
   struct stack_state saved; /* its own, read when stopped                    */
   struct list_node link;    /* in the heap; under the lock                   */

@@ -9,6 +9,9 @@
  * first cache. */
 enum { GC_RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
 
+/* So much is allocated between two looks at what is due. */
+enum { UNCHECKED_BYTES_MAX = 4096 };
+
 static bool local_claim(struct lease *l) {
   struct span *s = &l->span->span;
   for (; l->next_word < span_nwords(s); l->next_word++) {
@@ -19,6 +22,21 @@ static bool local_claim(struct lease *l) {
     }
   }
   return false;
+}
+
+/* A short run takes fewer steps than the call; slots are granules. */
+static void local_zero(char *run, size_t bytes) {
+  enum { SHORT_BYTES = 512 };
+  if (bytes > SHORT_BYTES) {
+    memset(run, 0, bytes);
+    return;
+  }
+  for (uint64_t *at = (void *)run, *end = (void *)(run + bytes); at != end;
+       at += 2) {
+    at[0] = 0;
+    at[1] = 0;
+    __asm__("" : : : "memory"); /* or the compiler calls memset after all */
+  }
 }
 
 /* Consecutive claimed slots become the run. */
@@ -41,15 +59,26 @@ static void local_start_run(struct alm_mutator *m, unsigned index) {
     to_the_end = more == 64;
   }
   if (!atomic_load_relaxed(&c->span.is_fresh)) {
-    memset(run, 0, n * slot_bytes); /* [local.1] */
+    local_zero(run, n * slot_bytes); /* [local.1] */
   }
   m->head.runs[index] = (struct alm_run){run, run + n * slot_bytes};
+  m->unchecked += (uint32_t)(n * slot_bytes);
   (void)atomic_add_relaxed(&c->heap->allocated, n * slot_bytes);
+}
+
+bool local_continue(struct alm_mutator *m, unsigned index) {
+  if (m->unchecked >= UNCHECKED_BYTES_MAX || m->leases[index].claimed == 0 ||
+      m->heap->options.collect_every != 0) {
+    return false;
+  }
+  local_start_run(m, index);
+  return true;
 }
 
 bool local_refill(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
   m->layouts_used = (uint32_t)max_size(m->layouts_used, index + 1);
+  m->unchecked = 0;
   sweep_pay(m->heap,
             max_size(GC_RUN_BYTES_MAX, m->heap->layouts[index].slot_bytes));
   while (l->span == NULL || (l->claimed == 0 && !local_claim(l))) {

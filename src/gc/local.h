@@ -21,6 +21,10 @@
 
 #include "heap.h"
 
+/* The next run of slots that are claimed already, if there is one and nothing
+ * else is due: whether to collect, to sweep or to stop is asked again after a
+ * few KiB. In a heap with holes most runs are short. */
+ALM_INTERNAL bool local_continue(struct alm_mutator *m, unsigned index);
 /* After true the layout's run is not empty. False: no memory; see
  * sweep_take_span. */
 ALM_INTERNAL bool local_refill(struct alm_mutator *m, unsigned index);

@@ -50,5 +50,5 @@ done | sort -u >used
 comm -23 documented used >untested
 count=$(wc -l <documented)
 [ "$count" -ge 270 ] || fail "only $count documented names found"
-[ ! -s untested ] || fail "no test of:" $(cat untested)
+[ ! -s untested ] || fail "no test of: $(tr '\n' ' ' <untested)"
 note "$tests tests, $count names"

@@ -1117,7 +1117,7 @@ def test_terminal():
         for options, program in (((), program), ((), (collector, "fork")),
                                  ((), (collector,)),
                                  (("--compare", "--rounds", "2"), program),
-                                 (("--gc", "--compare"),
+                                 (("--gc", "--compare", "--rounds", "1"),
                                   of_libgc and (of_libgc, "fork"))):
             if not program:
                 continue

@@ -97,12 +97,11 @@ GC_API void GC_CALL GC_print_free_list(int, size_t);
   } while (0)
 
 /* Sets result to an object of the kind of that many granules. tiny_fl[granules]
- * is NULL, or a list, or a count: from 1 on, it counts the granules that were
- * allocated so far by default_expr, and becomes a list when more than
- * num_direct were. An array that starts with counts begins as (void *)1.
- * default_expr also is for sizes that have no list; init is done to an object
- * from a list, whose first word still is a link. Without memory result is what
- * GC_oom_func returns. */
+ * is NULL, or a list, or a count: in an array that starts as (void *)1, each
+ * object that default_expr made adds granules + 1, and beyond num_direct there
+ * is a list. default_expr also is for sizes that have no list; init is done to
+ * an object from a list, whose first word still is a link. Without memory
+ * result is what GC_oom_func returns. */
 #define GC_FAST_MALLOC_GRANS(result, granules, tiny_fl, num_direct, kind,      \
                              default_expr, init)                               \
   do {                                                                         \
