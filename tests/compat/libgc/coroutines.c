@@ -64,7 +64,9 @@ static APART void resume(struct coroutine *c) {
   GC_call_with_alloc_lock(set_bottom_locked, main_base.mem_base);
 }
 
-static APART void yield(void) { swapcontext(&running->context, &main_context); }
+static APART void yield(void) {
+  swapcontext(&running->context, &main_context);
+}
 
 static APART struct node *build(long first, int length) {
   struct node *head = NULL;
@@ -92,8 +94,7 @@ static void run(void) {
     local[turn] = build(self - all + turn, LENGTH);
     if (turn % 20 == 7) GC_gcollect();
     yield();
-    for (int i = 0; i <= turn; i++)
-      verify(local[i], self - all + i, LENGTH);
+    for (int i = 0; i <= turn; i++) verify(local[i], self - all + i, LENGTH);
     self->turns++;
   }
   self->is_over = 1;

@@ -16,7 +16,8 @@ namespace {
 struct Node : public gc {
   Node *next;
   long value;
-  Node(Node *n, long v) : next(n), value(v) {}
+  Node(Node *n, long v) : next(n), value(v) {
+  }
 };
 
 APART Node *build(long first, int length) {
@@ -43,7 +44,8 @@ int cleaned;
 struct Cleaned : public gc_cleanup {
   long value;
   Node *held;
-  explicit Cleaned(long v) : value(v), held(build(v, 3)) {}
+  explicit Cleaned(long v) : value(v), held(build(v, 3)) {
+  }
   ~Cleaned() override {
     verify(held, value, 3);
     cleaned++;
@@ -51,14 +53,18 @@ struct Cleaned : public gc_cleanup {
 };
 
 struct First {
-  virtual ~First() {}
+  virtual ~First() {
+  }
   long one = 1;
 };
 // The collected base is not the first: pointers to it are interior.
 struct Derived : public First, public virtual gc_cleanup {
   Node *held;
-  Derived() : held(build(8, 5)) {}
-  ~Derived() override { cleaned++; }
+  Derived() : held(build(8, 5)) {
+  }
+  ~Derived() override {
+    cleaned++;
+  }
 };
 
 struct Plain {
@@ -66,9 +72,11 @@ struct Plain {
   Plain *next;
 };
 
-void GC_CALLBACK count_cleanup(void *, void *data) { ++*static_cast<int *>(data); }
+void GC_CALLBACK count_cleanup(void *, void *data) {
+  ++*static_cast<int *>(data);
+}
 
-}  // namespace
+} // namespace
 
 TEST("objects of classes from gc are collected memory") {
   Node *kept = build(100, 5000);
@@ -172,8 +180,7 @@ TEST("a container of traceable_allocator in memory of malloc holds objects") {
   for (int i = 0; i < 3000; i++) nodes->push_back(build(i, 3));
   // Its header is of malloc: the program holds the first element's address.
   churn();
-  for (int i = 0; i < 3000; i++)
-    verify((*nodes)[static_cast<size_t>(i)], i, 3);
+  for (int i = 0; i < 3000; i++) verify((*nodes)[static_cast<size_t>(i)], i, 3);
   delete nodes;
 }
 

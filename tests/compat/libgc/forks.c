@@ -113,8 +113,7 @@ static void fork_threaded(void) {
       alarm(60);
       for (int t = 0; t < THREADS; t++)
         CHECK(!GC_pthread_create(&ids[t], NULL, work_in_thread, NULL));
-      for (int t = 0; t < THREADS; t++)
-        CHECK(!GC_pthread_join(ids[t], NULL));
+      for (int t = 0; t < THREADS; t++) CHECK(!GC_pthread_join(ids[t], NULL));
       GC_gcollect();
       verify(shared, 5, LENGTH);
       _exit(0);
@@ -123,7 +122,9 @@ static void fork_threaded(void) {
   }
 }
 
-TEST("a child makes threads of its own") { with_threads(fork_threaded); }
+TEST("a child makes threads of its own") {
+  with_threads(fork_threaded);
+}
 
 static void fork_grandchild(void) {
   for (int i = 0; i < 5; i++) {
@@ -137,7 +138,9 @@ static void fork_grandchild(void) {
   }
 }
 
-TEST("a child has children") { with_threads(fork_grandchild); }
+TEST("a child has children") {
+  with_threads(fork_grandchild);
+}
 
 int main(void) {
   GC_set_handle_fork(1);

@@ -38,8 +38,8 @@ static APART struct entry *make(long key, struct entry *left) {
 
 static APART void check_entry(const struct entry *e) {
   CHECK(is_filled(e->buffer, (int)(e->key & 127), e->size));
-  if (e->left) CHECK(is_filled(e->left->buffer, (int)(e->left->key & 127),
-                               e->left->size));
+  if (e->left)
+    CHECK(is_filled(e->left->buffer, (int)(e->left->key & 127), e->left->size));
 }
 
 /* Three ways to hold pointers outside of the collected heap. */
