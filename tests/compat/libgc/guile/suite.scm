@@ -2,6 +2,7 @@
 ;;; which is the same on every collector; `finish` tells by the exit status.
 (define-module (suite)
   #:use-module (ice-9 ftw)
+  #:use-module (ice-9 rdelim)
   #:use-module (ice-9 threads)
   #:export (expect expect-error finish churn numbers-from with-threads))
 
@@ -35,14 +36,22 @@
     (set! seed (modulo (+ (* seed 1103515245) 12345) 2147483648))
     (modulo (quotient seed 256) limit)))
 
-(define (tasks) (length (scandir "/proc/self/task")))
+;; Guile's own threads in the kernel's eyes; the collector's have other names.
+(define (tasks)
+  (define (name-of task)
+    (catch #t
+      (lambda () (call-with-input-file
+                     (string-append "/proc/self/task/" task "/comm") read-line))
+      (lambda _ #f)))
+  (let ((own (name-of (number->string (getpid)))))
+    (length (filter (lambda (task) (equal? own (name-of task)))
+                    (scandir "/proc/self/task")))))
 
 ;; The values of (proc 0) ... (proc (- n 1)), each in a thread of its own, all
 ;; at the same time. No collection may run while a thread begins or ends: Guile
 ;; 3.0.8 walks the stacks of such threads though they are not there yet or not
 ;; any more, which on any collector crashes now and then.
 (define (with-threads n proc)
-  (define before (tasks))
   (define lock (make-mutex))
   (define changed (make-condition-variable))
   (define begun 0)
@@ -69,11 +78,12 @@
     (tell (lambda () (set! stage 'work)))
     (await (lambda () (= ended n)))
     (gc-disable)
-    (tell (lambda () (set! stage 'death)))
-    (let ((values (map join-thread threads)))
-      (let wait ((patience 400))
-        (when (and (> patience 0) (> (tasks) before))
-          (usleep 5000)
-          (wait (- patience 1))))
-      (gc-enable)
-      values)))
+    (let ((others (- (tasks) n)))
+      (tell (lambda () (set! stage 'death)))
+      (let ((values (map join-thread threads)))
+        (let wait ((patience 400))
+          (when (and (> patience 0) (> (tasks) others))
+            (usleep 5000)
+            (wait (- patience 1))))
+        (gc-enable)
+        values))))
