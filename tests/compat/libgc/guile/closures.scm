@@ -1,0 +1,55 @@
+;; Closures, promises and streams: code with captured variables.
+(use-modules (suite) (srfi srfi-1) (srfi srfi-41) (srfi srfi-45))
+(define (counter)
+  (let ((n 0)) (lambda () (set! n (+ n 1)) n)))
+(expect "50,000 counters count for themselves" '(100000 2)
+        (let ((counters (map (lambda (i) (counter)) (iota 50000))))
+          (for-each (lambda (c) (c)) counters)
+          (gc)
+          (let ((values (map (lambda (c) (c)) counters)))
+            (list (apply + values) (apply max values)))))
+(define (compose-all fs) (fold (lambda (f g) (lambda (x) (f (g x)))) identity fs))
+(expect "2,000 functions composed" 1999000
+        ((compose-all (map (lambda (i) (lambda (x) (+ x i))) (iota 2000))) 0))
+(define Y (lambda (f) ((lambda (x) (x x))
+                       (lambda (x) (f (lambda (n) ((x x) n)))))))
+(expect "recursion without a name" 5050
+        ((Y (lambda (sum) (lambda (n) (if (zero? n) 0 (+ n (sum (- n 1)))))))
+         100))
+(define (memoize f)
+  (let ((seen (make-hash-table)))
+    (lambda args
+      (or (hash-ref seen args)
+          (let ((value (apply f args))) (hash-set! seen args value) value)))))
+(define paths
+  (memoize (lambda (x y)
+             (if (or (zero? x) (zero? y)) 1
+                 (+ (paths (- x 1) y) (paths x (- y 1)))))))
+(expect "paths over a grid, remembered" 90548514656103281165404177077484163874504589675413336841320
+        (paths 100 100))
+(expect "a promise is kept once" '(1 1 1)
+        (let* ((n 0) (p (delay (begin (set! n (+ n 1)) n))))
+          (list (force p) (force p) n)))
+(define-stream (from n) (stream-cons n (from (+ n 1))))
+(define-stream (sieve s)
+  (let ((p (stream-car s)))
+    (stream-cons p (sieve (stream-filter
+                           (lambda (x) (not (zero? (modulo x p))))
+                           (stream-cdr s))))))
+(expect "the 300th prime of a stream" 1987 (stream-ref (sieve (from 2)) 299))
+(expect "a stream's head is dropped while it is walked" 30000
+        (stream-ref (from 0) 30000))
+(expect "a church numeral" 81
+        (let* ((three (lambda (f) (lambda (x) (f (f (f x))))))
+               (four (lambda (f) (lambda (x) (f (f (f (f x)))))))
+               (power (four three)))
+          ((power 1+) 0)))
+(expect "parameters follow the extent" '(1 2 1)
+        (let* ((p (make-parameter 1))
+               (f (lambda () (p))))
+          (list (f) (parameterize ((p 2)) (churn 10000) (f)) (f))))
+(expect "case-lambda and optional arguments" '(0 1 (1 2) (3 4))
+        (let ((f (case-lambda (() 0) ((a) a) ((a b) (list a b))))
+              (g (lambda* (#:key (a 3) (b 4)) (list a b))))
+          (list (f) (f 1) (f 1 2) (g))))
+(finish)

@@ -1,0 +1,57 @@
+;; Errors: handlers on the stack and below it, winds run on the way out.
+(use-modules (suite) (srfi srfi-1) (srfi srfi-34) (srfi srfi-35)
+             (ice-9 exceptions))
+(expect "what is thrown is caught with its arguments" '(key 1 "two" (3))
+        (catch 'key (lambda () (throw 'key 1 "two" '(3))) list))
+(expect "50,000 throws" 50000
+        (let loop ((i 0) (n 0))
+          (if (= i 50000) n
+              (loop (+ i 1) (+ n (catch 'e (lambda () (throw 'e (list 1)))
+                                   (lambda (k l) (car l))))))))
+(expect "from 5,000 frames below" '(5000 "x")
+        (let ((depth 0))
+          (define (down n)
+            (dynamic-wind
+              (lambda () (set! depth (+ depth 1)))
+              (lambda () (if (= n 1) (throw 'bottom (string #\x))
+                             (+ 1 (down (- n 1)))))
+              (lambda () #f)))
+          (catch 'bottom (lambda () (down 5000))
+            (lambda (k s) (gc) (list depth s)))))
+(expect "winds are left in order" '(1 2 3 -3 -2 -1 caught)
+        (let ((trace '()))
+          (define (note x) (set! trace (cons x trace)))
+          (define (wind n)
+            (dynamic-wind (lambda () (note n))
+                          (lambda () (if (= n 3) (error "here") (wind (+ n 1))))
+                          (lambda () (churn 1000) (note (- n)))))
+          (catch #t (lambda () (wind 1)) (lambda _ (note 'caught)))
+          (reverse trace)))
+(expect "a continuable one goes on" 42
+        (with-exception-handler
+          (lambda (e) (churn 1000) (* 2 e))
+          (lambda () (raise-continuable 21))))
+(expect "an unwinding handler" '(misc-error b)
+        (with-exception-handler
+          (lambda (e) (list (exception-kind e) (last (exception-irritants e))))
+          (lambda () (error "no such thing:" 'a 'b))
+          #:unwind? #t))
+(expect "nested handlers" '(outer (inner 1))
+        (guard (e (#t (list 'outer e)))
+          (guard (e ((number? e) (raise (list 'inner e))))
+            (raise 1))))
+(expect "conditions carry fields" "disk"
+        (guard (e ((message-condition? e) (condition-message e)))
+          (raise (condition (&message (message "disk"))))))
+(expect-error "a wrong type" 'wrong-type-arg (+ 'a 1))
+(expect-error "an unbound variable" 'unbound-variable (eval 'no-such-name (current-module)))
+(expect-error "division by zero" 'numerical-overflow (quotient 1 0))
+(expect-error "not a procedure" 'wrong-type-arg (apply 5 '()))
+(expect "a stack is looked at before it is unwound" #t
+        (let ((frames 0))
+          (catch #t
+            (lambda () (let loop ((n 100))
+                         (if (zero? n) (error "x") (+ 1 (loop (- n 1))))))
+            (lambda _ (> frames 100))
+            (lambda _ (set! frames (stack-length (make-stack #t)))))))
+(finish)

@@ -1,0 +1,48 @@
+;; Pairs: long lists, cyclic ones, mutation, sorting.
+(use-modules (suite) (srfi srfi-1) (ice-9 list))
+(define long (iota 100000))
+(expect "a long list sums up" 4999950000 (apply + long))
+(expect "mapped, filtered, folded" 1249975000
+        (fold + 0 (map (lambda (x) (quotient x 2)) (filter even? long))))
+(expect "reversed twice" #t (equal? long (reverse! (reverse long))))
+(expect "sorting a shuffled list" #t
+        (let ((next! (numbers-from 7)))
+          (let ((shuffled (map cdr (sort (map (lambda (x)
+                                               (cons (next! 1000000) x)) long)
+                                         (lambda (a b) (< (car a) (car b)))))))
+            (and (not (equal? shuffled long)) (equal? (sort shuffled <) long)))))
+(expect "a circular list keeps itself" '(0 1 2 0 1 2 0)
+        (let ((ring (list 0 1 2)))
+          (set-cdr! (cddr ring) ring)
+          (churn 300000) (gc)
+          (list-head ring 7)))
+(expect "cycles without a holder do no harm" 'done
+        (do ((i 0 (+ i 1))) ((= i 20000) 'done)
+          (let ((ring (iota 20))) (set-cdr! (last-pair ring) ring))))
+(expect "an association list" 4000
+        (let ((a (map (lambda (i) (cons (number->string i) i)) (iota 4000))))
+          (count (lambda (i) (= i (or (assoc-ref a (number->string i)) -1)))
+                 (iota 4000 0 1))))
+(expect "nested as deep as 100,000" 100000
+        (let ((nest (let loop ((i 0) (l '()))
+                      (if (= i 100000) l (loop (+ i 1) (list l))))))
+          (gc)
+          (let loop ((n 0) (l nest)) (if (null? l) n (loop (+ n 1) (car l))))))
+(expect "appended in place" 1000
+        (length (let loop ((i 0) (l '()))
+                  (if (= i 1000) l (loop (+ i 1) (append! l (list i)))))))
+(expect "partitioned, zipped, unfolded" '(3 ((1 a) (2 b)) (1 4 9 16))
+        (list (call-with-values (lambda () (partition odd? '(1 2 3 5)))
+                (lambda (odd even) (length odd)))
+              (zip '(1 2) '(a b))
+              (unfold (lambda (x) (> x 4)) (lambda (x) (* x x)) 1+ 1)))
+(define (queens n)
+  (let place ((k 0) (rows '()))
+    (if (= k n) 1
+        (fold (lambda (row sum)
+                (if (every (lambda (r d) (not (or (= r row) (= (abs (- r row)) d))))
+                           rows (iota (length rows) 1))
+                    (+ sum (place (+ k 1) (cons row rows))) sum))
+              0 (iota n)))))
+(expect "seven queens" 40 (queens 7))
+(finish)

@@ -1,0 +1,77 @@
+;; Macros, eval and compile at run time: code is data that goes, too.
+(use-modules (suite) (srfi srfi-1) (ice-9 match) (system base compile))
+(define-syntax while-counting
+  (syntax-rules () ((_ n body) (let loop ((i 0))
+                                 (if (< i n) (begin body (loop (+ i 1))) i)))))
+(define-syntax my-or
+  (lambda (x)
+    (syntax-case x ()
+      ((_) #'#f) ((_ e) #'e)
+      ((_ e rest ...) #'(let ((t e)) (if t t (my-or rest ...)))))))
+(expect "macros are hygienic" '(5 10)
+        (let ((t 5)) (list (my-or #f t) (while-counting 10 (list t)))))
+(expect "300 expressions evaluated" 44850
+        (fold (lambda (i sum)
+                (+ sum ((eval `(lambda (x) (let ((y ,i)) (+ x y)))
+                              (current-module)) 0)))
+              0 (iota 300)))
+(expect "10 procedures compiled, kept and called" 90
+        (let ((all (map (lambda (i)
+                          (compile `(lambda (x)
+                                      (let loop ((n ,i) (l '()))
+                                        (if (zero? n) (+ x (length l))
+                                            (loop (- n 1) (cons n l)))))
+                                   #:env (current-module)))
+                        (iota 10))))
+          (gc)
+          (+ (apply + (map (lambda (f) (f 0)) all))
+             (apply + (map (lambda (f) (f 0)) all)))))
+(expect "modules made at run time" 200
+        (let loop ((i 0) (n 0))
+          (if (= i 200) n
+              (let ((m (make-fresh-user-module)))
+                (eval `(define x ,i) m)
+                (eval '(define (f) (+ x 1)) m)
+                (loop (+ i 1) (+ n (if (= (+ i 1) (eval '(f) m)) 1 0)))))))
+(define (simplify e)
+  (match e
+    (('+ 0 x) (simplify x))
+    (('+ x 0) (simplify x))
+    (('* 1 x) (simplify x))
+    (('* 0 _) 0)
+    ((op a b) (let ((sa (simplify a)) (sb (simplify b)))
+                (if (and (eq? sa a) (eq? sb b)) e (simplify (list op sa sb)))))
+    (x x)))
+(expect "rewriting by patterns" '(+ a b)
+        (simplify (let wrap ((i 0) (e '(+ a b)))
+                    (if (= i 2000) e
+                        (wrap (+ i 1) (if (even? i) `(+ 0 ,e) `(* 1 ,e)))))))
+(define (evaluate e env)
+  (match e
+    ((? symbol?) (cdr (assq e env)))
+    ((? number?) e)
+    (('if c a b) (evaluate (if (evaluate c env) a b) env))
+    (('lambda (x) body) (lambda (v) (evaluate body (acons x v env))))
+    (('= a b) (= (evaluate a env) (evaluate b env)))
+    (('- a b) (- (evaluate a env) (evaluate b env)))
+    (('+ a b) (+ (evaluate a env) (evaluate b env)))
+    ((f a) ((evaluate f env) (evaluate a env)))))
+(expect "an interpreter interpreted" 987
+        (evaluate '(((lambda (f) (f f))
+                     (lambda (f) (lambda (n)
+                       (if (= n 0) 0 (if (= n 1) 1
+                           (+ ((f f) (- n 1)) ((f f) (- n 2))))))))
+                    16) '()))
+(expect "symbols by the thousand" '(100000 #t)
+        (let ((symbols (map (lambda (i) (string->symbol (format #f "sym~a" i)))
+                            (iota 1000))))
+          (do ((i 0 (+ i 1))) ((= i 99000))
+            (string->symbol (string-append "lost" (number->string i))))
+          (gc)
+          (list (+ 99000 (length symbols))
+                (every (lambda (s i) (eq? s (string->symbol
+                                             (format #f "sym~a" i))))
+                       symbols (iota 1000)))))
+(expect "fresh symbols differ" 1000
+        (length (delete-duplicates (map (lambda (i) (gensym)) (iota 1000)) eq?)))
+(finish)

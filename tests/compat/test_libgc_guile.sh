@@ -1,0 +1,55 @@
+#!/bin/bash
+# Guile 3.0: its programs print the same on ours as on Debian's libgc, read from
+# source and compiled; the compiler's output is the same to the byte. (Debian
+# ships no tests of Guile's own; libgc/guile/ has a program per subject.)
+. "$(dirname "$0")/libgc.sh"
+need_client guile
+need guild
+
+# Nothing is compiled or cached behind the test's back.
+GUILE_AUTO_COMPILE=0 XDG_CACHE_HOME=$work HOME=$work PORTS_DIR=$work
+export GUILE_AUTO_COMPILE XDG_CACHE_HOME HOME PORTS_DIR
+subjects=$(cd "$here/libgc/guile" && echo *.scm)
+
+# same_code WHAT FILE [OPTION...] -- FILE compiled by both; ours is kept in
+# compiled/.
+mkdir compiled
+same_code() {
+  code=$(basename "$2" .scm).go
+  what=$1
+  source=$2
+  shift 2
+  on_debian 30 guild compile -L "$here/libgc/guile" "$@" -o debian.go \
+    "$source" >debian.out 2>&1 || fail "$what: does not compile on Debian's"
+  check_gc "$what" 30 guild compile -L "$here/libgc/guile" "$@" \
+    -o "compiled/$code" "$source"
+  cmp -s debian.go "compiled/$code" || fail "$what: its code differs"
+}
+
+for subject in $subjects; do
+  same_code "$subject" "$here/libgc/guile/$subject" -O1
+done
+for subject in $subjects; do
+  [ "$subject" = suite.scm ] && continue
+  compare_gc "$subject, interpreted" 20 \
+    guile -L "$here/libgc/guile" -s "$here/libgc/guile/$subject"
+  compare_gc "$subject, compiled" 20 guile -L "$here/libgc/guile" \
+    -C compiled -c "(load-compiled \"compiled/${subject%.scm}.go\")"
+done
+
+# Modules of Guile itself: what the compiler makes of them is what Debian ships.
+libraries=$(guile -c '(display (%site-ccache-dir))' | sed 's,/site-ccache,,')
+sources=$(guile -c '(display (%package-data-dir))')/guile/3.0
+for module in srfi/srfi-1 language/tree-il/peval; do
+  [ -r "$sources/$module.scm" ] || continue
+  check_gc "compiling $module" 60 \
+    guild compile -o ours.go "$sources/$module.scm"
+  if cmp -s ours.go "$libraries/ccache/$module.go"; then continue; fi
+  on_debian 60 guild compile -o debian.go "$sources/$module.scm" \
+    >debian.out 2>&1 || fail "compiling $module: fails on Debian's libgc"
+  cmp -s debian.go ours.go || fail "compiling $module: the code differs"
+done
+[ ! -r ours.go ] || compare_gc "a compiled module is loaded" 20 guile -c \
+  '(load-compiled "ours.go")
+   (display (module-name (resolve-module (quote (language tree-il peval)))))'
+exit 0
