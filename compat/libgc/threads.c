@@ -157,7 +157,10 @@ void gc_threads_fork_child(void) {
     if (t != gc_self) {
       t->prev->next = t->next;
       t->next->prev = t->prev;
-    } else {
+    } else if (!t->is_main) { /* GC_stackbottom is about it from here on */
+      void *low, *high;
+      gc.core->get_stack(t->mutator, &low, &high);
+      GC_stackbottom = t->bottom = high;
       t->is_main = true;
     }
   }

@@ -26,6 +26,7 @@ static enum alm_err core_heap_create(const struct alm_heap_options *options,
                                      struct alm_heap **out) {
   struct alm_heap_options own = *options;
   own.contract = ALM_UNCOOPERATIVE;
+  own.check = ALM_TORTURE ? 2 : ALM_DEBUG; /* at every cycle */
   return collector_create_heap(&own, face, out);
 }
 
