@@ -2,7 +2,7 @@
 ;; the collector's affair; that most do, and none that is held, is not.
 (use-modules (suite) (srfi srfi-1) (ice-9 weak-vector))
 (define (most? n all) (>= n (quotient (* 3 all) 4)))
-(define (collect) (churn 200000) (gc) (gc))
+(define (collect) (churn 50000) (gc) (gc))
 (define (size table) (hash-fold (lambda (k v n) (+ n 1)) 0 table))
 (define-syntax-rule (holding held body ...)
   (let ((result (begin body ...))) (identity (length held)) result))
@@ -85,7 +85,7 @@
           (collect) 'fine))
 (expect "rounds of filling and dying" #t
         (let ((t (make-weak-key-hash-table)))
-          (do ((i 0 (+ i 1))) ((= i 20))
+          (do ((i 0 (+ i 1))) ((= i 12))
             (fill! t (map list (iota 2000)))
             (collect))
           (< (size t) 20000)))
