@@ -106,6 +106,7 @@ static bool background_tick(struct scavenge_goal *goal, uint64_t elapsed_ns,
   uint64_t used = resident > free_bytes ? resident - free_bytes : 0;
   uint64_t decay_ns = conf_number(CONF_decay_ms) * 1000000u;
   uint64_t keep = scavenge_goal_step(goal, used, elapsed_ns, decay_ns);
+  keep = max_size(keep, idle_retained_bytes(os_now_ns(), decay_ns));
   size_t released = 0;
   if (free_bytes > keep && spent_ns < budget_ns) {
     released = background_release(keep, budget_ns - spent_ns);

@@ -200,6 +200,8 @@ struct alm_heap {
   uint64_t deleted;       /* by alm_delete, and subtracted from there  */
   uint64_t published;     /* of both, in the process's account; lock   */
   uint64_t number;        /* 1: the first heap the process made ...    */
+  uint64_t seen_bytes;    /* claimed, when the background thread last looked */
+  uint64_t busy_ns;       /* when that had changed; the background thread's  */
   uint64_t goal;          /* see pacer.h; any, relaxed                 */
   uint64_t awaited;       /* bytes of the large object for whose sake it is
                              collected, else 0; any, relaxed           */

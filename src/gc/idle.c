@@ -87,3 +87,33 @@ uint64_t idle_unswept_bytes(void) {
   heap_list_release();
   return npages << PAGE_SHIFT;
 }
+
+/* Sweeping and the threads' spans make a heap end a little above its goal. */
+enum { RETAIN_SPARE_SHIFT = 3 };
+
+static bool idle_is_busy(struct alm_heap *h, uint64_t now_ns,
+                         uint64_t patience_ns) {
+  uint64_t claimed = h->stats.alloc_bytes + heap_claimed(h);
+  if (claimed != h->seen_bytes) {
+    h->seen_bytes = claimed;
+    h->busy_ns = now_ns;
+  }
+  return h->busy_ns != 0 && now_ns - h->busy_ns < patience_ns;
+}
+
+uint64_t idle_retained_bytes(uint64_t now_ns, uint64_t patience_ns) {
+  uint64_t sum = 0;
+  struct alm_heap *h;
+  heap_list_acquire();
+  FOR_EACH_HEAP(h) {
+    lock_acquire(&h->lock);
+    uint64_t goal = atomic_load_relaxed(&h->goal);
+    goal += goal >> RETAIN_SPARE_SHIFT;
+    if (idle_is_busy(h, now_ns, patience_ns) && goal > h->span_bytes) {
+      sum += goal - h->span_bytes;
+    }
+    lock_release(&h->lock);
+  }
+  heap_list_release();
+  return sum;
+}

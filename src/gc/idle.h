@@ -27,4 +27,10 @@ ALM_INTERNAL uint64_t idle_period_ns(void);
 /* Bytes of spans that are not swept, in all heaps. */
 ALM_INTERNAL uint64_t idle_unswept_bytes(void);
 
+/* How many bytes of free pages the heaps will take again soon: each that has
+ * allocated within the last patience_ns grows to its goal and somewhat beyond.
+ * By one thread, again and again. */
+ALM_INTERNAL uint64_t idle_retained_bytes(uint64_t now_ns,
+                                          uint64_t patience_ns);
+
 #endif
