@@ -96,6 +96,10 @@ static void *core_take(struct alm_mutator *m, uint32_t index) {
   return collector_take_of(m, index, "GC_malloc");
 }
 
+static bool core_next_run(struct alm_mutator *m, uint32_t index) {
+  return local_continue(m, index);
+}
+
 static void *core_take_large(struct alm_mutator *m, uint32_t layouts,
                              size_t bytes, bool is_zero) {
   const struct layout *l = &m->heap->layouts[layouts];
@@ -362,6 +366,7 @@ const struct alm_core_table alm_core = {
     .layouts = core_layouts,
     .size_class = core_size_class,
     .take = core_take,
+    .next_run = core_next_run,
     .take_large = core_take_large,
     .find = core_find,
     .grow_large = core_grow_large,
