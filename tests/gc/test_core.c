@@ -19,8 +19,8 @@ static struct {
   atomic_uint nrefused;
   atomic_uint nstopped;
   atomic_uint ndetached;
-  struct alm_mutator *gone; /* detached last                             */
-  char events[EVENTS];      /* a letter each; who holds the lock         */
+  struct alm_mutator *_Atomic gone; /* detached last                     */
+  char events[EVENTS]; /* a letter each; who holds the lock         */
   unsigned nevents;
   bool is_base_only; /* how `roots` is reported                          */
   void (*decide)(struct alm_marker *m);
