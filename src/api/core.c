@@ -119,7 +119,8 @@ static void core_describe(const struct found *f, struct alm_core_object *out) {
       c->layout ? c->layout->slot_bytes : c->span.npages << PAGE_SHIFT;
   out->kind = (enum alm_kind)c->kind;
   out->is_root = c->is_root;
-  out->is_swept = c->sweepgen == c->heap->sweepgen;
+  out->is_swept = atomic_load_acquire(&c->sweepgen) ==
+                  atomic_load_relaxed(&c->heap->sweepgen);
   out->arg = c->type != NULL ? c->type->core_arg : NULL;
 }
 
@@ -130,6 +131,7 @@ static bool core_find(struct alm_heap *heap, const void *p,
   bool ok = heap_find(heap, (uintptr_t)p, &f);
   if (ok) {
     core_describe(&f, out);
+    ok = heap_find(heap, (uintptr_t)p, &f); /* is_swept: by the bits since */
   }
   lock_section_end();
   return ok;
