@@ -329,10 +329,13 @@ void GC_push_finalizer_structures(void) {
 
 /* ---- calling ------------------------------------------------------------------------------ */
 
-static struct gc_finalizer *gc_final_take(void) {
+/* The oldest of the queue, into the caller's frame: from when the lock is free
+ * nothing else keeps the object and the data. False: the queue is empty. */
+static bool gc_final_take(struct gc_finalizer *out) {
   gc_lock();
   struct gc_finalizer *f = gc_final.queue;
   if (f != NULL) {
+    *out = *f;
     gc_final.queue = f->next;
     if (f->next == NULL) {
       gc_final.queue_end = &gc_final.queue;
@@ -340,17 +343,18 @@ static struct gc_finalizer *gc_final_take(void) {
     __atomic_store_n(&gc_final.nqueued, gc_final.nqueued - 1, __ATOMIC_RELAXED);
   }
   gc_unlock();
-  return f;
+  if (f != NULL) {
+    gc.core->meta_free(f, sizeof *f);
+  }
+  return f != NULL;
 }
 
 /* Not inlined: its frame, with the object, is gone before the next. */
 static __attribute__((noinline)) bool gc_final_call_one(void) {
-  struct gc_finalizer *f = gc_final_take();
-  if (f == NULL) {
+  struct gc_finalizer call;
+  if (!gc_final_take(&call)) {
     return false;
   }
-  struct gc_finalizer call = *f;
-  gc.core->meta_free(f, sizeof *f);
   call.fn(call.object, call.data);
   return true;
 }
@@ -412,7 +416,8 @@ void GC_finalize_all(void) {
         gc_final.count--;
         *gc_final.queue_end = f;
         gc_final.queue_end = &f->next;
-        gc_final.nqueued++;
+        __atomic_store_n(&gc_final.nqueued, gc_final.nqueued + 1,
+                         __ATOMIC_RELAXED);
       }
     }
     gc_unlock();

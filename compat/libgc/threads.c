@@ -12,7 +12,7 @@
  *         Start records are claimed and freed by compare-and-swap, because
  *         pthread_create may be called where a lock could not be waited for.
  * LOCKS   gc.lock: the ring of threads.
- * ORDER   gc_start.state: acquire to claim, release to free.
+ * ORDER   gc_start.state: acquire to claim or to look, release to free.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -31,16 +31,24 @@
 
 enum { STARTS_PER_BLOCK = 255, OS_PAGE = 4096 };
 
-enum { RECORD_FREE, RECORD_RUNS, RECORD_DONE };
+/* What a record's state says in its lowest bits. Above it is a number, another
+ * one for each thread: by that, who has seen a record and means to change it
+ * finds that it has become another thread's. */
+enum {
+  RECORD_FREE,     /* the number is 0                            */
+  RECORD_RUNS,     /* its thread's, or of who is about to free it */
+  RECORD_DETACHED, /* likewise, and nobody will join             */
+  RECORD_DONE,     /* who joins it frees it                      */
+  RECORD_BITS = 2
+};
 
 struct gc_start {
   void *(*fn)(void *);
   void *arg;
   void *result;
-  pthread_t id;
-  uint32_t state;
+  pthread_t id;   /* relaxed: others look for it                */
+  uint64_t state; /* see RECORD_FREE                            */
   bool is_explicit;
-  bool is_detached;
 };
 
 struct gc_starts {
@@ -49,6 +57,7 @@ struct gc_starts {
 };
 
 static struct gc_starts gc_starts;
+static uint64_t gc_starts_count; /* numbers given; relaxed */
 
 /* ---- registration ---------------------------------------------------------------- */
 
@@ -447,13 +456,29 @@ static int gc_real_create(pthread_t *id, const pthread_attr_t *attr,
   return f(id, attr, fn, arg);
 }
 
-static struct gc_start *gc_start_claim(void) {
+static unsigned gc_start_kind(uint64_t state) {
+  return state & ((1u << RECORD_BITS) - 1);
+}
+
+static uint64_t gc_start_state(const struct gc_start *s) {
+  return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+}
+
+/* From a state that was seen to another kind. False: it has changed. */
+static bool gc_start_turn(struct gc_start *s, uint64_t seen, unsigned kind) {
+  uint64_t to = seen - gc_start_kind(seen) + kind;
+  return __atomic_compare_exchange_n(&s->state, &seen, to, false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static struct gc_start *gc_start_claim(unsigned kind) {
+  uint64_t number = __atomic_add_fetch(&gc_starts_count, 1, __ATOMIC_RELAXED);
   for (struct gc_starts *b = &gc_starts;;) {
     for (int i = 0; i < STARTS_PER_BLOCK; i++) {
-      uint32_t expected = RECORD_FREE;
-      if (__atomic_compare_exchange_n(&b->at[i].state, &expected, RECORD_RUNS,
-                                      false, __ATOMIC_ACQUIRE,
-                                      __ATOMIC_RELAXED)) {
+      uint64_t expected = RECORD_FREE;
+      if (__atomic_compare_exchange_n(&b->at[i].state, &expected,
+                                      number << RECORD_BITS | kind, false,
+                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
         return &b->at[i];
       }
     }
@@ -474,45 +499,60 @@ static struct gc_start *gc_start_claim(void) {
   }
 }
 
+/* The caller's own, see RECORD_RUNS. */
 static void gc_start_free(struct gc_start *s) {
   s->arg = s->result = NULL;
-  s->id = 0;
+  __atomic_store_n(&s->id, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&s->state, RECORD_FREE, __ATOMIC_RELEASE);
 }
 
-/* The record of a thread; NULL: it has none. */
-static struct gc_start *gc_start_of(pthread_t id) {
+/* The next record of the thread after `s`, or the first one (NULL). */
+static struct gc_start *gc_start_next(const struct gc_start *s, pthread_t id) {
+  bool is_after = s == NULL;
   for (struct gc_starts *b = &gc_starts; b != NULL;
        b = __atomic_load_n(&b->next, __ATOMIC_ACQUIRE)) {
     for (int i = 0; i < STARTS_PER_BLOCK; i++) {
-      if (__atomic_load_n(&b->at[i].state, __ATOMIC_RELAXED) != RECORD_FREE &&
-          pthread_equal(b->at[i].id, id)) {
-        return &b->at[i];
+      struct gc_start *at = &b->at[i];
+      if (is_after && gc_start_kind(gc_start_state(at)) != RECORD_FREE &&
+          pthread_equal(__atomic_load_n(&at->id, __ATOMIC_RELAXED), id)) {
+        return at;
       }
+      is_after |= at == s;
     }
   }
   return NULL;
+}
+
+/* The thread of that id was joined, and had no higher number than `most`: one
+ * that came after it may have the same id. */
+static void gc_start_joined(pthread_t id, uint64_t most) {
+  struct gc_start *s = NULL;
+  while ((s = gc_start_next(s, id)) != NULL) {
+    uint64_t state = gc_start_state(s);
+    if (gc_start_kind(state) == RECORD_DONE && state >> RECORD_BITS <= most &&
+        gc_start_turn(s, state, RECORD_RUNS)) {
+      gc_start_free(s);
+    }
+  }
 }
 
 /* The thread returns, exits, or is cancelled. */
 static void gc_thread_over(void *arg) {
   struct gc_start *s = arg;
   s->arg = NULL;
-  if (s->is_detached || gc_self == NULL) {
+  uint64_t state = gc_start_state(s);
+  if (gc_self == NULL || gc_start_kind(state) == RECORD_DETACHED ||
+      !gc_start_turn(s, state, RECORD_DONE)) {
     gc_start_free(s);
-  } else {
-    __atomic_store_n(&s->state, RECORD_DONE, __ATOMIC_RELEASE);
   }
 }
 
 static void *gc_thread_main(void *arg) {
   struct gc_start *s = arg;
   void *result;
-  struct gc_start *old = gc_start_of(pthread_self());
-  if (old != NULL && old != s) {
-    gc_start_free(old); /* was joined by another function than ours */
-  }
-  s->id = pthread_self();
+  /* who had the id before may have been joined by another function than ours */
+  gc_start_joined(pthread_self(), gc_start_state(s) >> RECORD_BITS);
+  __atomic_store_n(&s->id, pthread_self(), __ATOMIC_RELAXED);
   if (s->is_explicit && !gc_thread_register(true, NULL)) {
     gc_warn("GC Warning: a thread could not be registered: %ld\n", ENOMEM);
   }
@@ -526,18 +566,18 @@ static void *gc_thread_main(void *arg) {
 static int gc_thread_create(pthread_t *id, const pthread_attr_t *attr,
                             void *(*fn)(void *), void *arg, bool is_explicit) {
   int detached = PTHREAD_CREATE_JOINABLE;
-  struct gc_start *s = gc_start_claim();
-  if (s == NULL) {
-    return is_explicit ? EAGAIN : gc_real_create(id, attr, fn, arg);
-  }
   if (attr != NULL) {
     (void)pthread_attr_getdetachstate(attr, &detached);
+  }
+  struct gc_start *s = gc_start_claim(
+      detached == PTHREAD_CREATE_DETACHED ? RECORD_DETACHED : RECORD_RUNS);
+  if (s == NULL) {
+    return is_explicit ? EAGAIN : gc_real_create(id, attr, fn, arg);
   }
   GC_start_mark_threads();
   s->fn = fn;
   s->arg = arg;
   s->is_explicit = is_explicit;
-  s->is_detached = detached == PTHREAD_CREATE_DETACHED;
   int error = gc_real_create(id, attr, gc_thread_main, s);
   if (error != 0) {
     gc_start_free(s);
@@ -556,10 +596,10 @@ static int gc_real_join(pthread_t id, void **result) {
 }
 
 static int gc_thread_join(pthread_t id, void **result) {
-  struct gc_start *s = gc.is_started ? gc_start_of(id) : NULL;
+  uint64_t most = __atomic_load_n(&gc_starts_count, __ATOMIC_RELAXED);
   int error = gc_real_join(id, result);
-  if (error == 0 && s != NULL) {
-    gc_start_free(s);
+  if (error == 0) {
+    gc_start_joined(id, most);
   }
   return error;
 }
@@ -571,13 +611,14 @@ static int gc_thread_detach(pthread_t id) {
     f = (gc_detach_function)gc_next_symbol("pthread_detach");
     __atomic_store_n(&real, f, __ATOMIC_RELAXED);
   }
-  struct gc_start *s = gc.is_started ? gc_start_of(id) : NULL;
-  if (s != NULL) {
-    s->is_detached = true;
-    if (__atomic_load_n(&s->state, __ATOMIC_ACQUIRE) == RECORD_DONE) {
-      gc_start_free(s);
+  struct gc_start *s = NULL;
+  while ((s = gc_start_next(s, id)) != NULL) {
+    uint64_t state = gc_start_state(s);
+    if (gc_start_kind(state) == RECORD_RUNS) {
+      (void)gc_start_turn(s, state, RECORD_DETACHED); /* or it is done now */
     }
   }
+  gc_start_joined(id, UINT64_MAX);
   return f(id);
 }
 
@@ -600,7 +641,7 @@ int GC_pthread_cancel(pthread_t id) {
 }
 
 void GC_pthread_exit(void *result) {
-  struct gc_start *s = gc.is_started ? gc_start_of(pthread_self()) : NULL;
+  struct gc_start *s = gc_start_next(NULL, pthread_self());
   if (s != NULL) {
     s->result = result;
   }

@@ -2,6 +2,7 @@
  * order, and who calls them. */
 #include "check.h"
 
+#include <dlfcn.h>
 #include <gc/gc_mark.h>
 #include <gc/javaxfc.h>
 
@@ -504,6 +505,64 @@ TEST("GC_debug_register_finalizer_unreachable takes a debug object") {
   CHECK(old == NULL && old_data == NULL);
   GC_debug_register_finalizer_unreachable(node, NULL, NULL, &old, &old_data);
   CHECK(old == note && old_data == &calls);
+}
+
+/* ---- beside collections -------------------------------------------------- */
+
+static __thread int unlocks_slowly;
+static volatile int precious_end;
+static int precious_calls;
+
+/* In place of libc's: the thread that calls finalizers leaves time for others
+ * whenever it has given up a lock. */
+int pthread_mutex_unlock(pthread_mutex_t *mutex) {
+  static int (*real)(pthread_mutex_t *);
+  if (!real) *(void **)&real = dlsym(RTLD_NEXT, "pthread_mutex_unlock");
+  int result = real(mutex);
+  if (unlocks_slowly) usleep(2000);
+  return result;
+}
+
+static void *collect_and_reuse(void *unused) {
+  while (!precious_end) {
+    for (int i = 0; i < 10000; i++) memset(GC_malloc_atomic(40), 'x', 40);
+    GC_gcollect();
+  }
+  return unused;
+}
+
+static void check_precious(void *object, void *data) {
+  CHECK_TEXT(object, "precious");
+  CHECK_TEXT(data, "data");
+  precious_calls++;
+}
+
+static void *new_text(const char *text) {
+  return strcpy(GC_malloc_atomic(40), text);
+}
+
+static void drop_precious(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 20; i++)
+    GC_register_finalizer(new_text("precious"), check_precious,
+                          new_text("data"), NULL, NULL);
+}
+
+TEST("an object stays whole until its finalizer has it, while others collect") {
+  pthread_t thread;
+  GC_set_finalize_on_demand(1);
+  CHECK_THAT(GC_pthread_create(&thread, NULL, collect_and_reuse, NULL), ==, 0);
+  for (int i = 0; i < 20; i++) {
+    apart(drop_precious, NULL);
+    GC_gcollect();
+    unlocks_slowly = 1;
+    GC_invoke_finalizers();
+    unlocks_slowly = 0;
+  }
+  precious_end = 1;
+  CHECK_THAT(GC_pthread_join(thread, NULL), ==, 0);
+  CHECK_THAT(precious_calls, >=, 20);
+  GC_set_finalize_on_demand(0);
 }
 
 /* ---- all of them --------------------------------------------------------- */

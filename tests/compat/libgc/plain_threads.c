@@ -3,6 +3,8 @@
  * knows such threads; Debian's libgc must be told of each. */
 #include "check.h"
 
+#include <sched.h>
+
 enum { THREADS = 8, LENGTH = 2000, ROUNDS = 20 };
 
 struct node {
@@ -106,6 +108,35 @@ TEST("a thread that has not called the library keeps its argument") {
     CHECK(!pthread_join(ids[i], &result));
     verify(result, 12, 10);
   }
+}
+
+/* It does not call the library at all, and may end before it is joined. */
+static void *return_argument(void *argument) {
+  for (uintptr_t i = 0; i < (uintptr_t)argument % 7; i++) sched_yield();
+  return argument;
+}
+
+static void *start_and_join(void *unused) {
+  for (uintptr_t i = 1; i < 2000; i++) {
+    pthread_t ids[3];
+    for (uintptr_t k = 0; k < 3; k++)
+      CHECK(
+          !pthread_create(&ids[k], NULL, return_argument, (void *)(i * 4 + k)));
+    sched_yield();
+    for (uintptr_t k = 0; k < 3; k++) {
+      void *result = NULL;
+      CHECK(!pthread_join(ids[k], &result));
+      CHECK_THAT((uintptr_t)result, ==, i * 4 + k);
+    }
+  }
+  return unused;
+}
+
+TEST("each thread has its own argument and result while 4 start and join") {
+  pthread_t ids[4];
+  for (int i = 0; i < 4; i++)
+    CHECK(!pthread_create(&ids[i], NULL, start_and_join, NULL));
+  for (int i = 0; i < 4; i++) CHECK(!pthread_join(ids[i], NULL));
 }
 
 /* ---- shared structures --------------------------------------------------- */
