@@ -89,6 +89,9 @@ struct gc_kind {
   GC_describe_type_fn describe;
 };
 
+/* What a thread that is to be suspended does. */
+enum { PARKED_NOT, PARKED, PARKED_CALLED /* to go on */, PARKED_GONE };
+
 /* A registered thread. */
 struct gc_thread {
   struct gc_thread *next;
@@ -106,7 +109,7 @@ struct gc_thread {
   bool is_main;       /* whose stack GC_stackbottom is about                */
   bool is_finalizing; /* runs finalizers: they do not nest                  */
   bool is_suspended;  /* by GC_suspend_thread; relaxed                      */
-  uint32_t is_parked; /* and has stopped for it; futex, acquire and release */
+  uint32_t parked;    /* has it stopped for that? futex, acquire, release   */
 };
 
 struct gc_state {
