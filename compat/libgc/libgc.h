@@ -116,13 +116,14 @@ struct gc_state {
   const struct alm_core_table *core; /* constant once started               */
   struct alm_heap *heap;             /* likewise                            */
   pthread_mutex_t lock;
-  bool is_started;    /* release by who started; acquire                   */
-  uint32_t extra;     /* bytes added to each object: 1 or 0                */
-  bool is_base_only;  /* !GC_all_interior_pointers, as it was at the start */
-  pthread_t holder;   /* of the lock, while is_held                        */
-  bool is_held;       /* relaxed: a thread asks about itself               */
-  unsigned depth;     /* times that its holder has taken it again          */
-  bool is_collecting; /* its holder; relaxed                               */
+  bool is_started;      /* release by who started; acquire                   */
+  uint32_t extra;       /* bytes added to each object: 1 or 0                */
+  bool is_base_only;    /* !GC_all_interior_pointers, as it was at the start */
+  pthread_t holder;     /* of the lock, while is_held                        */
+  bool is_held;         /* relaxed: a thread asks about itself               */
+  unsigned depth;       /* times that its holder has taken it again          */
+  bool is_collecting;   /* its holder; relaxed                               */
+  bool is_main_forking; /* the process's first thread is who forks         */
   struct gc_step steps[STEPS];
   struct gc_kind kinds[KINDS_MAX];
   struct gc_thread threads; /* ring */
@@ -221,6 +222,8 @@ GC_INTERNAL bool gc_roots_include(const void *p);
 
 /* ---- threads.c ----------------------------------------------------------- */
 
+/* Is the caller the thread that GC_stackbottom is about? */
+GC_INTERNAL bool gc_thread_is_main(void);
 GC_INTERNAL bool gc_thread_register(bool is_explicit, void *stack_base);
 GC_INTERNAL void gc_thread_detached(void *arg, struct alm_mutator *m);
 /* What the core does not know of stacks. World stopped. */

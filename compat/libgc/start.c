@@ -289,6 +289,7 @@ static void gc_print_address_map(void) {
 
 static void gc_fork_prepare(void) {
   gc_lock(); /* before the core's, see LOCKS */
+  gc.is_main_forking = gc_thread_is_main();
 }
 
 static void gc_fork_parent(void) {

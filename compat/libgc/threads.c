@@ -71,6 +71,10 @@ static const char *gc_thread_pointer(void) {
   return p;
 }
 
+bool gc_thread_is_main(void) {
+  return getpid() == (pid_t)syscall(SYS_gettid);
+}
+
 static void gc_thread_insert(struct gc_thread *t) {
   gc_lock();
   t->prev = gc.threads.prev;
@@ -95,7 +99,7 @@ bool gc_thread_register(bool is_explicit, void *stack_base) {
   t->id = pthread_self();
   t->thread_pointer = gc_thread_pointer();
   t->is_explicit = is_explicit;
-  t->is_main = getpid() == (pid_t)syscall(SYS_gettid);
+  t->is_main = gc_thread_is_main();
   if (t->is_main) {
     t->bottom = GC_stackbottom;
     stack_base = stack_base != NULL ? stack_base : GC_stackbottom;
@@ -174,6 +178,9 @@ void gc_threads_fork_child(void) {
       GC_stackbottom = t->bottom = high;
       t->is_main = true;
     }
+  }
+  if (gc_self == NULL && !gc.is_main_forking) {
+    GC_stackbottom = NULL; /* that of a thread which does not exist here */
   }
   for (struct gc_starts *b = &gc_starts; b != NULL; b = b->next) {
     for (int i = 0; i < STARTS_PER_BLOCK; i++) {
