@@ -119,8 +119,9 @@ struct gc_state {
   bool is_started;      /* release by who started; acquire                   */
   uint32_t extra;       /* bytes added to each object: 1 or 0                */
   bool is_base_only;    /* !GC_all_interior_pointers, as it was at the start */
-  pthread_t holder;     /* of the lock, while is_held                        */
-  bool is_held;         /* relaxed: a thread asks about itself               */
+  pthread_t holder;     /* of the lock, while is_held; relaxed               */
+  bool is_held;         /* release, acquire: a thread asks about itself      */
+  int cancel_state;     /* that the holder has otherwise                     */
   unsigned depth;       /* times that its holder has taken it again          */
   bool is_collecting;   /* its holder; relaxed                               */
   bool is_main_forking; /* the process's first thread is who forks         */
