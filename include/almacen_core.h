@@ -95,8 +95,9 @@ struct alm_core_table {
    * high. */
   void (*set_stack)(struct alm_mutator *m, void *low, void *high);
   void (*get_stack)(const struct alm_mutator *m, void **low, void **high);
-  /* See alm_blocked_begin; both do nothing when it is so already. */
-  void (*blocked_begin)(struct alm_mutator *m, const void *top); /* own */
+  /* See alm_blocked_begin; both do nothing when it is so already, and the first
+   * says whether it did something. */
+  bool (*blocked_begin)(struct alm_mutator *m, const void *top); /* own */
   void (*blocked_end)(struct alm_mutator *m);                    /* own */
   /* Where the stopped thread's stack pointer is. */
   void *(*stopped_at)(const struct alm_mutator *m);

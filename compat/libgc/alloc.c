@@ -371,12 +371,11 @@ void *GC_memalign(size_t align, size_t bytes) {
   if (align <= PAGE) {
     return GC_malloc(gc_bytes_for_aligned(align, bytes));
   }
-  char *p = GC_malloc((bytes > SMALL_MAX ? bytes : SMALL_MAX + 1) + align);
-  size_t off = p != NULL ? -(uintptr_t)p & (align - 1) : 0;
-  if (off != 0) {
-    GC_register_displacement(off);
+  if (gc.is_base_only) { /* the pointer would be to a page within the object */
+    return gc_out_of_memory(bytes);
   }
-  return p != NULL ? p + off : NULL;
+  char *p = GC_malloc((bytes > SMALL_MAX ? bytes : SMALL_MAX + 1) + align);
+  return p != NULL ? p + (-(uintptr_t)p & (align - 1)) : NULL;
 }
 
 int GC_posix_memalign(void **out, size_t align, size_t bytes) {

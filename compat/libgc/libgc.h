@@ -89,6 +89,9 @@ struct gc_kind {
   GC_describe_type_fn describe;
 };
 
+/* What a thread that is to be suspended does. */
+enum { PARKED_NOT, PARKED, PARKED_CALLED /* to go on */, PARKED_GONE };
+
 /* A registered thread. */
 struct gc_thread {
   struct gc_thread *next;
@@ -106,20 +109,22 @@ struct gc_thread {
   bool is_main;       /* whose stack GC_stackbottom is about                */
   bool is_finalizing; /* runs finalizers: they do not nest                  */
   bool is_suspended;  /* by GC_suspend_thread; relaxed                      */
-  uint32_t is_parked; /* and has stopped for it; futex, acquire and release */
+  uint32_t parked;    /* has it stopped for that? futex, acquire, release   */
 };
 
 struct gc_state {
   const struct alm_core_table *core; /* constant once started               */
   struct alm_heap *heap;             /* likewise                            */
   pthread_mutex_t lock;
-  bool is_started;    /* release by who started; acquire                   */
-  uint32_t extra;     /* bytes added to each object: 1 or 0                */
-  bool is_base_only;  /* !GC_all_interior_pointers, as it was at the start */
-  pthread_t holder;   /* of the lock, while is_held                        */
-  bool is_held;       /* relaxed: a thread asks about itself               */
-  unsigned depth;     /* times that its holder has taken it again          */
-  bool is_collecting; /* its holder; relaxed                               */
+  bool is_started;      /* release by who started; acquire                   */
+  uint32_t extra;       /* bytes added to each object: 1 or 0                */
+  bool is_base_only;    /* !GC_all_interior_pointers, as it was at the start */
+  pthread_t holder;     /* of the lock, while is_held; relaxed               */
+  bool is_held;         /* release, acquire: a thread asks about itself      */
+  int cancel_state;     /* that the holder has otherwise                     */
+  unsigned depth;       /* times that its holder has taken it again          */
+  bool is_collecting;   /* its holder; relaxed                               */
+  bool is_main_forking; /* the process's first thread is who forks         */
   struct gc_step steps[STEPS];
   struct gc_kind kinds[KINDS_MAX];
   struct gc_thread threads; /* ring */
@@ -218,6 +223,8 @@ GC_INTERNAL bool gc_roots_include(const void *p);
 
 /* ---- threads.c ----------------------------------------------------------- */
 
+/* Is the caller the thread that GC_stackbottom is about? */
+GC_INTERNAL bool gc_thread_is_main(void);
 GC_INTERNAL bool gc_thread_register(bool is_explicit, void *stack_base);
 GC_INTERNAL void gc_thread_detached(void *arg, struct alm_mutator *m);
 /* What the core does not know of stacks. World stopped. */

@@ -48,18 +48,24 @@ extern const struct alm_core_table gc_core_linked __asm__("alm_core")
 /* The holder may come again: some functions are to be called with the lock and
  * some without, and the collector calls the client while it has it. */
 static bool gc_is_holder(void) {
-  return __atomic_load_n(&gc.is_held, __ATOMIC_RELAXED) &&
-         pthread_equal(gc.holder, pthread_self());
+  return __atomic_load_n(&gc.is_held, __ATOMIC_ACQUIRE) &&
+         pthread_equal(__atomic_load_n(&gc.holder, __ATOMIC_RELAXED),
+                       pthread_self());
 }
 
+/* Who holds it is not cancelled: callbacks and messages may write, and waits
+ * sleep, which are cancellation points. */
 static void gc_hold(void) {
-  gc.holder = pthread_self();
-  __atomic_store_n(&gc.is_held, true, __ATOMIC_RELAXED);
+  (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &gc.cancel_state);
+  __atomic_store_n(&gc.holder, pthread_self(), __ATOMIC_RELAXED);
+  __atomic_store_n(&gc.is_held, true, __ATOMIC_RELEASE);
 }
 
 static void gc_let_go(void) {
+  int cancel_state = gc.cancel_state;
   __atomic_store_n(&gc.is_held, false, __ATOMIC_RELAXED);
   pthread_mutex_unlock(&gc.lock);
+  (void)pthread_setcancelstate(cancel_state, NULL);
 }
 
 void gc_lock(void) {
@@ -117,15 +123,17 @@ void *GC_call_with_alloc_lock(GC_fn_type fn, void *client_data) {
 
 static void gc_write(int fd, const char *format, va_list args) {
   char line[512];
-  int n = vsnprintf(line, sizeof line, format, args);
+  int n = vsnprintf(line, sizeof line, format, args), cancel_state;
   n = n < (int)sizeof line ? n : (int)sizeof line - 1;
+  (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
   for (int done = 0; done < n;) {
     ssize_t one = write(fd, line + done, (size_t)(n - done));
     if (one < 0 && errno != EINTR) {
-      return;
+      break;
     }
     done += one > 0 ? (int)one : 0;
   }
+  (void)pthread_setcancelstate(cancel_state, NULL);
 }
 
 /* A log file takes everything, unless it is asked not to. */
@@ -289,6 +297,7 @@ static void gc_print_address_map(void) {
 
 static void gc_fork_prepare(void) {
   gc_lock(); /* before the core's, see LOCKS */
+  gc.is_main_forking = gc_thread_is_main();
 }
 
 static void gc_fork_parent(void) {
@@ -417,6 +426,8 @@ void gc_start(void) {
   if (gc_starting.is_busy && pthread_equal(gc_starting.by, pthread_self())) {
     return; /* a callback of the client's, amid the start */
   }
+  int cancel_state; /* files are read and written here */
+  (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
   pthread_mutex_lock(&gc_starting.lock);
   if (!gc.is_started) {
     gc_starting.by = pthread_self();
@@ -426,6 +437,7 @@ void gc_start(void) {
     __atomic_store_n(&gc.is_started, true, __ATOMIC_RELEASE);
   }
   pthread_mutex_unlock(&gc_starting.lock);
+  (void)pthread_setcancelstate(cancel_state, NULL);
 }
 
 bool gc_enter(void) {

@@ -71,6 +71,10 @@ static const char *gc_thread_pointer(void) {
   return p;
 }
 
+bool gc_thread_is_main(void) {
+  return getpid() == (pid_t)syscall(SYS_gettid);
+}
+
 static void gc_thread_insert(struct gc_thread *t) {
   gc_lock();
   t->prev = gc.threads.prev;
@@ -95,7 +99,7 @@ bool gc_thread_register(bool is_explicit, void *stack_base) {
   t->id = pthread_self();
   t->thread_pointer = gc_thread_pointer();
   t->is_explicit = is_explicit;
-  t->is_main = getpid() == (pid_t)syscall(SYS_gettid);
+  t->is_main = gc_thread_is_main();
   if (t->is_main) {
     t->bottom = GC_stackbottom;
     stack_base = stack_base != NULL ? stack_base : GC_stackbottom;
@@ -123,6 +127,8 @@ void gc_thread_detached(void *arg, struct alm_mutator *m) {
   }
   gc_self = NULL;
   gc_runs = gc_no_runs;
+  /* who wants to suspend it has the lock, and must not wait for it */
+  __atomic_store_n(&t->parked, PARKED_GONE, __ATOMIC_RELEASE);
   gc_lock();
   t->prev->next = t->next;
   t->next->prev = t->prev;
@@ -172,6 +178,9 @@ void gc_threads_fork_child(void) {
       GC_stackbottom = t->bottom = high;
       t->is_main = true;
     }
+  }
+  if (gc_self == NULL && !gc.is_main_forking) {
+    GC_stackbottom = NULL; /* that of a thread which does not exist here */
   }
   for (struct gc_starts *b = &gc_starts; b != NULL; b = b->next) {
     for (int i = 0; i < STARTS_PER_BLOCK; i++) {
@@ -310,7 +319,7 @@ __attribute__((noinline)) void *GC_do_blocking(GC_fn_type fn, void *arg) {
     return fn(arg);
   }
   gc_self->is_blocking = true;
-  gc.core->blocked_begin(gc_self->mutator, GC_FRAME_TOP);
+  (void)gc.core->blocked_begin(gc_self->mutator, GC_FRAME_TOP);
   void *result = fn(arg);
   gc.core->blocked_end(gc_self->mutator);
   gc_self->is_blocking = false;
@@ -327,7 +336,7 @@ __attribute__((noinline)) void *GC_call_with_gc_active(GC_fn_type fn,
   gc_self->is_blocking = false;
   void *result = fn(arg);
   gc_self->is_blocking = true;
-  gc.core->blocked_begin(gc_self->mutator, GC_FRAME_TOP);
+  (void)gc.core->blocked_begin(gc_self->mutator, GC_FRAME_TOP);
   return result;
 }
 
@@ -361,16 +370,13 @@ static void gc_suspend_handler(int signal) {
       !__atomic_load_n(&t->is_suspended, __ATOMIC_RELAXED)) {
     return;
   }
-  bool was_blocking = t->is_blocking;
-  if (!was_blocking) {
-    gc.core->blocked_begin(t->mutator, GC_FRAME_TOP);
-  }
-  __atomic_store_n(&t->is_parked, 1, __ATOMIC_RELEASE);
+  bool was_running = gc.core->blocked_begin(t->mutator, GC_FRAME_TOP);
+  __atomic_store_n(&t->parked, PARKED, __ATOMIC_RELEASE);
   while (__atomic_load_n(&t->is_suspended, __ATOMIC_RELAXED)) {
-    gc_futex(&t->is_parked, FUTEX_WAIT, 1);
+    gc_futex(&t->parked, FUTEX_WAIT, PARKED);
   }
-  __atomic_store_n(&t->is_parked, 0, __ATOMIC_RELEASE);
-  if (!was_blocking) {
+  __atomic_store_n(&t->parked, PARKED_NOT, __ATOMIC_RELEASE);
+  if (was_running) {
     gc.core->blocked_end(t->mutator);
   }
   errno = saved;
@@ -396,9 +402,14 @@ void GC_suspend_thread(GC_SUSPEND_THREAD_ID id) {
     sigfillset(&action.sa_mask);
     (void)sigaction(GC_get_thr_restart_signal(), &action, NULL);
     __atomic_store_n(&t->is_suspended, true, __ATOMIC_RELAXED);
-    while (!__atomic_load_n(&t->is_parked, __ATOMIC_ACQUIRE)) {
+    uint32_t parked;
+    while ((parked = __atomic_load_n(&t->parked, __ATOMIC_ACQUIRE)) ==
+           PARKED_NOT) {
       (void)pthread_kill(t->id, GC_get_thr_restart_signal());
       nanosleep(&pause, NULL);
+    }
+    if (parked == PARKED_GONE) {
+      __atomic_store_n(&t->is_suspended, false, __ATOMIC_RELAXED);
     }
   }
   gc_unlock();
@@ -409,10 +420,13 @@ void GC_resume_thread(GC_SUSPEND_THREAD_ID id) {
   gc_lock();
   struct gc_thread *t = gc_thread_find_locked((pthread_t)id);
   if (t != NULL && t->is_suspended) {
+    uint32_t parked = PARKED;
     __atomic_store_n(&t->is_suspended, false, __ATOMIC_RELAXED);
-    __atomic_store_n(&t->is_parked, 2, __ATOMIC_RELEASE);
-    gc_futex(&t->is_parked, FUTEX_WAKE, 1);
-    while (__atomic_load_n(&t->is_parked, __ATOMIC_ACQUIRE) != 0) {
+    /* unless it has seen that already */
+    (void)__atomic_compare_exchange_n(&t->parked, &parked, PARKED_CALLED, false,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    gc_futex(&t->parked, FUTEX_WAKE, 1);
+    while (__atomic_load_n(&t->parked, __ATOMIC_ACQUIRE) != PARKED_NOT) {
       sched_yield();
     }
   }

@@ -44,10 +44,12 @@ static void core_get_stack(const struct alm_mutator *m, void **low,
   *high = (void *)m->own.high;
 }
 
-static void core_blocked_begin(struct alm_mutator *m, const void *top) {
-  if (m->state == MUTATOR_RUNNING) {
+static bool core_blocked_begin(struct alm_mutator *m, const void *top) {
+  bool is_running = m->state == MUTATOR_RUNNING;
+  if (is_running) {
     world_blocked_begin(m, top);
   }
+  return is_running;
 }
 
 static void core_blocked_end(struct alm_mutator *m) {

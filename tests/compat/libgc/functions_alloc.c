@@ -355,6 +355,20 @@ TEST("GC_memalign aligns, and any pointer it returns keeps the object") {
   kept = NULL;
 }
 
+TEST("GC_memalign aligns to more than a page, or has no memory for it") {
+  for (size_t align = 8192; align <= 1 << 20; align *= 2)
+    for (int i = 0; i < 3; i++) {
+      kept = GC_memalign(align, 100);
+      if (!kept) continue;
+      CHECK(is_aligned(kept, align));
+      memset(kept, 0x78, 100);
+      GC_gcollect();
+      CHECK(is_filled(kept, 0x78, 100));
+      GC_free(kept);
+    }
+  kept = NULL;
+}
+
 TEST("GC_posix_memalign aligns, and refuses what is no alignment") {
   void *p = NULL;
   for (size_t align = sizeof(void *); align <= 4096; align *= 2) {

@@ -134,6 +134,10 @@ TEST("GC_memalign's pointer counts though it may be inside an object") {
   }
 }
 
+TEST("GC_memalign has no memory for what no displacement could reach") {
+  CHECK(GC_memalign(1 << 20, 300) == NULL);
+}
+
 TEST("GC_set_all_interior_pointers turns them on later") {
   GC_set_all_interior_pointers(1);
   CHECK_THAT(GC_get_all_interior_pointers(), ==, 1);

@@ -1,6 +1,8 @@
 /* tests/compat/libgc/functions_suspend.c -- stopping one thread, or all. */
 #include "check.h"
 
+#include <sched.h>
+
 #define GC_SUSPEND_THREAD_ID pthread_t
 #include <gc/javaxfc.h>
 
@@ -106,6 +108,48 @@ TEST("a thread is suspended and resumed many times") {
   }
   for (int i = 0; i < THREADS; i++) CHECK(moves(&workers[i]));
   finish();
+}
+
+static void *return_at_once(void *unused) {
+  return unused;
+}
+
+static void *block_often(void *unused) {
+  while (!end) {
+    GC_do_blocking(return_at_once, NULL);
+    for (volatile int i = 0; i < 100; i++) continue;
+  }
+  return unused;
+}
+
+TEST("a thread that GC_do_blocking is about to let off is suspended, too") {
+  pthread_t thread;
+  end = 0;
+  CHECK_THAT(GC_pthread_create(&thread, NULL, block_often, NULL), ==, 0);
+  sleep_ms(5);
+  for (int i = 0; i < 300; i++) {
+    GC_suspend_thread(thread);
+    GC_gcollect();
+    GC_resume_thread(thread);
+  }
+  end = 1;
+  CHECK_THAT(GC_pthread_join(thread, NULL), ==, 0);
+}
+
+static void *live_shortly(void *unused) {
+  GC_malloc(8);
+  return unused;
+}
+
+TEST("a thread that ends may be suspended all the same") {
+  for (int i = 0; i < 1000; i++) {
+    pthread_t thread;
+    CHECK_THAT(GC_pthread_create(&thread, NULL, live_shortly, NULL), ==, 0);
+    for (int k = 0; k < i % 50; k++) sched_yield();
+    GC_suspend_thread(thread);
+    GC_resume_thread(thread);
+    CHECK_THAT(GC_pthread_join(thread, NULL), ==, 0);
+  }
 }
 
 static void *wait_for_end(void *unused) {

@@ -421,6 +421,38 @@ TEST("GC_dlopen loads while others collect") {
   CHECK(GC_dlopen("no such library", RTLD_NOW) == NULL);
 }
 
+/* ---- cancelled ----------------------------------------------------------- */
+
+static volatile int collections_ended;
+
+static void test_cancel(GC_EventType event) {
+  pthread_testcancel();
+  if (event == GC_EVENT_END) collections_ended++;
+}
+
+static void *collect_cancelled(void *unused) {
+  pthread_cancel(pthread_self());
+  GC_gcollect();
+  pthread_testcancel();
+  return unused;
+}
+
+TEST("a thread that is cancelled while it collects ends the collection first") {
+  GC_set_on_collection_event(test_cancel);
+  for (int i = 0; i < 5; i++) {
+    pthread_t thread;
+    void *result = NULL;
+    int before = collections_ended;
+    CHECK_THAT(GC_pthread_create(&thread, NULL, collect_cancelled, NULL), ==,
+               0);
+    CHECK_THAT(GC_pthread_join(thread, &result), ==, 0);
+    CHECK(result == PTHREAD_CANCELED);
+    CHECK_THAT(collections_ended, >, before);
+    GC_gcollect();
+  }
+  GC_set_on_collection_event(NULL);
+}
+
 /* ---- markers ------------------------------------------------------------- */
 
 TEST("GC_start_mark_threads makes GC_get_parallel tell the markers") {

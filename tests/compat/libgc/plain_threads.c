@@ -246,6 +246,31 @@ TEST("1,000 short threads come and go while two allocate") {
   while (ended < 1000) sleep_ms(1);
 }
 
+/* ---- forks --------------------------------------------------------------- */
+
+static void *fork_unknown(void *unused) {
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (child == 0) {
+    alarm(30);
+    struct node *list = build(3, LENGTH);
+    GC_gcollect();
+    verify(build(4, LENGTH), 4, LENGTH);
+    verify(list, 3, LENGTH);
+    _exit(0);
+  }
+  int status = 0;
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+  CHECK_THAT(status, ==, 0);
+  return unused;
+}
+
+TEST("the child of a thread that had not called the library collects") {
+  pthread_t id;
+  CHECK(!pthread_create(&id, NULL, fork_unknown, NULL));
+  CHECK(!pthread_join(id, NULL));
+}
+
 /* ---- thread-local variables ---------------------------------------------- */
 
 static __thread struct node *own;
