@@ -103,13 +103,14 @@ struct gc_thread {
   void *altstack_high;
   void *stack_low; /* what lies below the alternative one                   */
   void *stack_high;
-  void *bottom;       /* GC_stackbottom as last seen, if that is its thread */
-  bool is_blocking;   /* in GC_do_blocking, and not active again            */
-  bool is_explicit;   /* registered by a call, not by its first use         */
-  bool is_main;       /* whose stack GC_stackbottom is about                */
-  bool is_finalizing; /* runs finalizers: they do not nest                  */
-  bool is_suspended;  /* by GC_suspend_thread; relaxed                      */
-  uint32_t parked;    /* has it stopped for that? futex, acquire, release   */
+  void *bottom;        /* GC_stackbottom as last seen, if that is its thread */
+  bool is_blocking;    /* in GC_do_blocking, and not active again            */
+  bool is_explicit;    /* registered by a call, not by its first use         */
+  bool is_main;        /* whose stack GC_stackbottom is about                */
+  uint32_t finalizing; /* calls of the queue that it is amid               */
+  uint32_t postponed;  /* further ones, since the last                     */
+  bool is_suspended;   /* by GC_suspend_thread; relaxed                      */
+  uint32_t parked;     /* has it stopped for that? futex, acquire, release   */
 };
 
 struct gc_state {
