@@ -22,6 +22,7 @@
 
 #include <link.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct gc_range {
   uintptr_t low;
@@ -50,6 +51,7 @@ static struct {
   struct gc_ranges segments; /* of this collection */
   struct gc_tls_module modules[TLS_MODULES_MAX];
   size_t nmodules;
+  bool was_unloaded; /* an object, ever */
   GC_has_static_roots_func filter;
 } gc_roots;
 
@@ -214,6 +216,7 @@ static int gc_list_object(struct dl_phdr_info *object, size_t size, void *arg) {
   (void)size;
   (void)arg;
   struct gc_range relro = {0, 0};
+  gc_roots.was_unloaded = object->dlpi_subs != 0;
   if (gc_object_is_ours(object)) {
     return 0;
   }
@@ -285,25 +288,45 @@ static void gc_mark_static(struct alm_marker *m, const struct gc_range *r) {
   }
 }
 
-/* The thread's block of a module, by its dtv; 0: it has none. */
-static uintptr_t gc_tls_block(const char *thread_pointer, size_t id) {
+static bool gc_is_mapped(uintptr_t at, size_t bytes) {
+  enum { OS_PAGE = 4096, PAGES = 256 };
+  unsigned char residence[PAGES];
+  uintptr_t from = at & ~(uintptr_t)(OS_PAGE - 1), end = at + bytes;
+  for (; from < end; from += PAGES * OS_PAGE) {
+    size_t n = end - from < PAGES * OS_PAGE ? end - from : PAGES * OS_PAGE;
+    if (mincore((void *)from, n, residence) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The thread's block of a module, by its dtv; 0: it has none. A thread that has
+ * not come to the dynamic linker since an object was unloaded has that one's
+ * block still, perhaps a shorter one, though the number is another's now. */
+static uintptr_t gc_tls_block(const char *thread_pointer,
+                              const struct gc_tls_module *module) {
+  size_t id = module->id;
 #ifdef __x86_64__
   void *const *dtv = *(void *const *const *)(thread_pointer + sizeof(void *));
 #else
   void *const *dtv = *(void *const *const *)thread_pointer;
 #endif
-  /* pairs of words: length before it, generation, then a block each */
+  /* pairs of words: length before it, generation, then for each a block and
+   * what is to be freed with it */
   if (dtv == NULL || id > (uintptr_t)dtv[-2] || dtv[2 * id] == (void *)-1) {
     return 0;
   }
-  return (uintptr_t)dtv[2 * id];
+  uintptr_t at = (uintptr_t)dtv[2 * id];
+  bool is_sure = !gc_roots.was_unloaded || dtv[2 * id + 1] == NULL;
+  return is_sure || gc_is_mapped(at, module->bytes) ? at : 0;
 }
 
 static void gc_mark_tls(struct alm_marker *m, const struct gc_thread *t) {
   for (size_t i = 0; i < gc_roots.nmodules; i++) {
     const struct gc_tls_module *module = &gc_roots.modules[i];
-    uintptr_t at = t == gc_self ? module->own
-                                : gc_tls_block(t->thread_pointer, module->id);
+    uintptr_t at =
+        t == gc_self ? module->own : gc_tls_block(t->thread_pointer, module);
     uintptr_t from = (at + 7) & ~(uintptr_t)7;
     uintptr_t end = (at + module->bytes) & ~(uintptr_t)7;
     if (at != 0 && from < end) {
