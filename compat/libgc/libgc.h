@@ -157,6 +157,8 @@ GC_INTERNAL void gc_start(void);
 GC_INTERNAL bool gc_enter(void);
 GC_INTERNAL void gc_lock(void);
 GC_INTERNAL void gc_unlock(void);
+/* Has the calling thread taken it? */
+GC_INTERNAL bool gc_is_holder(void);
 /* A number from an environment variable of libgc's, K M G allowed. False:
  * it is not set, or is none. */
 GC_INTERNAL bool gc_env_number(const char *name, uint64_t *out);

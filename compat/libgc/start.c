@@ -47,7 +47,7 @@ extern const struct alm_core_table gc_core_linked __asm__("alm_core")
 
 /* The holder may come again: some functions are to be called with the lock and
  * some without, and the collector calls the client while it has it. */
-static bool gc_is_holder(void) {
+bool gc_is_holder(void) {
   return __atomic_load_n(&gc.is_held, __ATOMIC_ACQUIRE) &&
          pthread_equal(__atomic_load_n(&gc.holder, __ATOMIC_RELAXED),
                        pthread_self());
