@@ -116,6 +116,9 @@ struct alm_core_table {
   /* A zeroed object of a layout (sizes to 32 KiB) or of a layout's kind (more;
    * not zeroed if that may be left). NULL: no memory. Own. */
   void *(*take)(struct alm_mutator *m, uint32_t index);
+  /* The next run of the layout if it takes no collection, see local_continue.
+   * False: `take` must be asked. Own, in a section. */
+  bool (*next_run)(struct alm_mutator *m, uint32_t index);
   void *(*take_large)(struct alm_mutator *m, uint32_t layouts, size_t bytes,
                       bool is_zero);
   /* Does p point into an object in use? */

@@ -155,7 +155,19 @@ void *GC_malloc_kind_global(size_t bytes, int kind) {
   return GC_generic_malloc(bytes, kind);
 }
 
-/* The rest of a run, as a list: nothing collects amid it. */
+/* As gc_bump, and from the runs that follow without a collection. */
+static void *gc_bump_on(unsigned kind, size_t n) {
+  uint32_t layouts = gc.kinds[kind].layouts;
+  void *p = gc_bump(layouts, n);
+  if (p != NULL) {
+    return p;
+  }
+  uint32_t index = layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class;
+  return gc.core->next_run(gc_self->mutator, index) ? gc_bump(layouts, n)
+                                                    : NULL;
+}
+
+/* A list of what is at hand: nothing collects amid it. */
 void GC_generic_malloc_many(size_t bytes, int kind, void **result) {
   void *first = GC_generic_malloc(bytes, kind);
   *result = first;
@@ -170,7 +182,7 @@ void GC_generic_malloc_many(size_t bytes, int kind, void **result) {
   void **last = first;
   gc.core->section_begin();
   for (size_t made = slot; made + slot <= MANY_BYTES_MAX; made += slot) {
-    void *p = gc_bump(gc.kinds[kind].layouts, n);
+    void *p = gc_bump_on((unsigned)kind, n);
     if (p == NULL) {
       break;
     }

@@ -19,8 +19,9 @@
  * sooner: the core's default. */
 #define FIRST_BYTES ((uint64_t)4 << 20)
 /* What may be allocated between two collections, in percent of what is live,
- * times the divisor: 75 for libgc's default of 3. */
-enum { PERCENT_TIMES_DIVISOR = 225, LEAKS_MAX = 40, ROWS_MAX = 256 };
+ * times the divisor: 100 for libgc's default of 3, which is about what libgc
+ * comes to with a heap that it has filled. */
+enum { PERCENT_TIMES_DIVISOR = 300, LEAKS_MAX = 40, ROWS_MAX = 256 };
 
 static void *GC_CALLBACK gc_return_null(size_t bytes) {
   (void)bytes;
@@ -315,6 +316,7 @@ int GC_expand_hp(size_t bytes) {
   if (ok) {
     gc_control.first_bytes = wanted;
     gc.core->set_first(gc.heap, wanted);
+    gc_control.told_bytes = 0; /* it was asked for, so it is told */
     gc_tell_size(wanted);
   }
   gc_unlock();

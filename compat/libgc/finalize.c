@@ -29,7 +29,8 @@ enum gc_order {
 
 struct gc_finalizer {
   struct gc_finalizer *next;
-  char *object;
+  char *base;
+  void *object; /* as registered: any pointer into it */
   size_t bytes;
   bool is_noscan;
   enum gc_order order;
@@ -55,9 +56,12 @@ static struct gc_finalizer **gc_final_bucket(const void *object) {
   return &gc_final.buckets[(mixed >> 32) & (gc_final.nbuckets - 1)];
 }
 
-static struct gc_finalizer **gc_final_find(const void *object) {
-  struct gc_finalizer **at = gc_final_bucket(object);
-  while (*at != NULL && (*at)->object != object) {
+/* `object` NULL: any of the base's. */
+static struct gc_finalizer **gc_final_find(const void *base,
+                                           const void *object) {
+  struct gc_finalizer **at = gc_final_bucket(base);
+  while (*at != NULL &&
+         ((*at)->base != base || (object != NULL && (*at)->object != object))) {
     at = &(*at)->next;
   }
   return at;
@@ -78,7 +82,7 @@ static bool gc_final_grow(void) {
     while (old[i] != NULL) {
       struct gc_finalizer *f = old[i];
       old[i] = f->next;
-      struct gc_finalizer **at = gc_final_bucket(f->object);
+      struct gc_finalizer **at = gc_final_bucket(f->base);
       f->next = *at;
       *at = f;
     }
@@ -90,7 +94,7 @@ static bool gc_final_grow(void) {
 }
 
 static void gc_final_insert(struct gc_finalizer *f) {
-  struct gc_finalizer **at = gc_final_bucket(f->object);
+  struct gc_finalizer **at = gc_final_bucket(f->base);
   f->next = *at;
   *at = f;
   gc_final.count++;
@@ -102,7 +106,8 @@ static void gc_final_insert(struct gc_finalizer *f) {
 static bool gc_final_set_locked(const struct alm_core_object *o,
                                 struct gc_finalizer set,
                                 GC_finalization_proc *old_fn, void **old_data) {
-  struct gc_finalizer **at = gc_final.buckets ? gc_final_find(o->base) : NULL;
+  struct gc_finalizer **at =
+      gc_final.buckets ? gc_final_find(o->base, set.object) : NULL;
   struct gc_finalizer *f = at ? *at : NULL;
   GC_finalization_proc had_fn = f ? f->fn : NULL;
   void *had_data = f ? f->data : NULL;
@@ -114,7 +119,7 @@ static bool gc_final_set_locked(const struct alm_core_object *o,
       return false;
     }
     *f = set;
-    f->object = o->base;
+    f->base = o->base;
     gc_final_insert(f);
   } else if (f != NULL && set.fn != NULL) {
     f->fn = set.fn;
@@ -142,7 +147,7 @@ static void gc_final_register(void *object, GC_finalization_proc fn, void *data,
   if (GC_find_leak) {
     return;
   }
-  if (!gc_find(object, &o) || o.base != object) {
+  if (!gc_find(object, &o)) {
     if (old_fn != NULL) {
       *old_fn = NULL;
     }
@@ -151,7 +156,8 @@ static void gc_final_register(void *object, GC_finalization_proc fn, void *data,
     }
     return;
   }
-  struct gc_finalizer set = {.bytes = o.bytes,
+  struct gc_finalizer set = {.object = object,
+                             .bytes = o.bytes,
                              .is_noscan = o.kind == ALM_NOSCAN,
                              .order = order,
                              .fn = fn,
@@ -196,7 +202,9 @@ void gc_finalizers_forget(void *object) {
     return;
   }
   gc_lock();
-  (void)gc_final_set_locked(&o, none, NULL, NULL);
+  while (*gc_final_find(object, NULL) != NULL) {
+    (void)gc_final_set_locked(&o, none, NULL, NULL);
+  }
   gc_unlock();
 }
 
@@ -214,7 +222,7 @@ void gc_finalizers_mark(struct alm_marker *m) {
   }
   for (struct gc_finalizer *f = gc_final.queue; f != NULL; f = f->next) {
     gc_mark_pointer(m, &f->data);
-    gc_mark_pointer(m, (void *const *)(const void *)&f->object);
+    gc_mark_pointer(m, (void *const *)(const void *)&f->base);
   }
 }
 
@@ -223,9 +231,9 @@ static void gc_mark_but_self(struct alm_marker *m,
                              const struct gc_finalizer *f) {
   for (size_t i = 0; i + sizeof(uintptr_t) <= f->bytes && !f->is_noscan;
        i += sizeof(uintptr_t)) {
-    uintptr_t word = *(uintptr_t *)(void *)(f->object + i);
-    if (word - (uintptr_t)f->object >= f->bytes) {
-      gc.core->mark_range(m, f->object + i, sizeof word, gc.is_base_only);
+    uintptr_t word = *(uintptr_t *)(void *)(f->base + i);
+    if (word - (uintptr_t)f->base >= f->bytes) {
+      gc.core->mark_range(m, f->base + i, sizeof word, gc.is_base_only);
     }
   }
 }
@@ -234,13 +242,13 @@ static void gc_mark_but_self(struct alm_marker *m,
 static void gc_final_mark_contents(struct alm_marker *m) {
   for (size_t i = 0; i < gc_final.nbuckets; i++) {
     for (struct gc_finalizer *f = gc_final.buckets[i]; f; f = f->next) {
-      if (gc.core->is_marked(f->object)) {
+      if (gc.core->is_marked(f->base)) {
         continue;
       }
       if (f->order == ORDER_IGNORE_SELF) {
         gc_mark_but_self(m, f);
       } else if (f->order != ORDER_NONE) {
-        gc.core->mark_contents(m, f->object);
+        gc.core->mark_contents(m, f->base);
       }
     }
   }
@@ -254,7 +262,7 @@ static struct gc_finalizer **gc_final_queue_dead(void) {
     struct gc_finalizer **at = &gc_final.buckets[i];
     while (*at != NULL) {
       struct gc_finalizer *f = *at;
-      if (gc.core->is_marked(f->object)) {
+      if (gc.core->is_marked(f->base)) {
         at = &f->next;
         continue;
       }
@@ -273,19 +281,19 @@ static void gc_final_keep_queued(struct alm_marker *m,
                                  struct gc_finalizer **first) {
   for (struct gc_finalizer *f = *first; f != NULL; f = f->next) {
     if (f->order != ORDER_UNREACHABLE) {
-      gc_mark_pointer(m, (void *const *)(const void *)&f->object);
+      gc_mark_pointer(m, (void *const *)(const void *)&f->base);
     }
   }
   gc.core->mark_drain(m);
   for (struct gc_finalizer **at = first; *at != NULL;) {
     struct gc_finalizer *f = *at;
-    if (f->order == ORDER_UNREACHABLE && gc.core->is_marked(f->object)) {
+    if (f->order == ORDER_UNREACHABLE && gc.core->is_marked(f->base)) {
       *at = f->next;
       gc_final_insert(f);
       continue;
     }
     if (f->order == ORDER_UNREACHABLE) {
-      gc_mark_pointer(m, (void *const *)(const void *)&f->object);
+      gc_mark_pointer(m, (void *const *)(const void *)&f->base);
     }
     if (gc_final.await != NULL) {
       gc_final.await(f->object);
@@ -452,8 +460,8 @@ void GC_dump_finalization(void) {
           gc_final.nqueued);
   for (size_t i = 0; i < gc_final.nbuckets; i++) {
     for (struct gc_finalizer *f = gc_final.buckets[i]; f; f = f->next) {
-      gc_show("  object %p of %zu bytes, data %p\n", (void *)f->object,
-              f->bytes, f->data);
+      gc_show("  object %p of %zu bytes, data %p\n", (void *)f->base, f->bytes,
+              f->data);
     }
   }
   gc_links_show();

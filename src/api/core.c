@@ -98,6 +98,10 @@ static void *core_take(struct alm_mutator *m, uint32_t index) {
   return collector_take_of(m, index, "GC_malloc");
 }
 
+static bool core_next_run(struct alm_mutator *m, uint32_t index) {
+  return local_continue(m, index);
+}
+
 static void *core_take_large(struct alm_mutator *m, uint32_t layouts,
                              size_t bytes, bool is_zero) {
   const struct layout *l = &m->heap->layouts[layouts];
@@ -117,7 +121,8 @@ static void core_describe(const struct found *f, struct alm_core_object *out) {
       c->layout ? c->layout->slot_bytes : c->span.npages << PAGE_SHIFT;
   out->kind = (enum alm_kind)c->kind;
   out->is_root = c->is_root;
-  out->is_swept = c->sweepgen == c->heap->sweepgen;
+  out->is_swept = atomic_load_acquire(&c->sweepgen) ==
+                  atomic_load_relaxed(&c->heap->sweepgen);
   out->arg = c->type != NULL ? c->type->core_arg : NULL;
 }
 
@@ -128,6 +133,7 @@ static bool core_find(struct alm_heap *heap, const void *p,
   bool ok = heap_find(heap, (uintptr_t)p, &f);
   if (ok) {
     core_describe(&f, out);
+    ok = heap_find(heap, (uintptr_t)p, &f); /* is_swept: by the bits since */
   }
   lock_section_end();
   return ok;
@@ -364,6 +370,7 @@ const struct alm_core_table alm_core = {
     .layouts = core_layouts,
     .size_class = core_size_class,
     .take = core_take,
+    .next_run = core_next_run,
     .take_large = core_take_large,
     .find = core_find,
     .grow_large = core_grow_large,

@@ -356,7 +356,7 @@ static void heap_insert_span(struct alm_heap *h, struct collected *c,
                              struct list_node *all) {
   pageheap_publish_collected(&c->span);
   lock_acquire(&h->lock);
-  c->sweepgen = h->sweepgen;
+  atomic_store_release(&c->sweepgen, h->sweepgen);
   list_push_front(all, &c->all);
   lock_release(&h->lock);
   heap_busy_end(h);

@@ -98,7 +98,9 @@ struct collected {
   struct layout *layout;       /* NULL: large                               */
   const struct alm_type *type; /* fixed type, or large array of it; or NULL */
   struct list_node all;        /* [heap.1], or in heap->large               */
-  uint32_t sweepgen;           /* [heap.2]; under the lock, or its sweeper  */
+  uint32_t sweepgen;           /* [heap.2]; under the lock, or its sweeper:
+                                  release, after the free bits; who looks
+                                  without the lock: acquire                 */
   uint8_t kind;                /* enum alm_kind                             */
   uint8_t header_bytes;
   bool is_root; /* as the layout's                                          */
@@ -184,7 +186,8 @@ struct alm_heap {
   struct layout *layouts;        /* LAYOUT_COUNT                              */
   uint32_t nlayouts;             /* used; grows under the lock                */
   uint32_t sweep_layout;         /* sweep_some's cursor; lock                 */
-  uint32_t sweepgen;             /* changed with the world stopped            */
+  uint32_t sweepgen;             /* changed with the world stopped; relaxed:
+                                    who is no mutator                       */
   uint32_t stop_wanted;          /* futex; 1 while the world stops; lock      */
   uint32_t nbusy;                /* threads amid making or sweeping a span: a
                                   fork waits. Added to under the lock       */

@@ -22,7 +22,7 @@ struct marker {
   struct alm_heap *heap;
   struct work *work;
   struct work_buffer *buffer; /* NULL: none                                 */
-  bool is_alone;              /* no other marker in this collection         */
+  bool is_alone;              /* no other marker marks now                  */
   bool is_base_only;          /* in the object that is scanned now          */
   unsigned ring_at;
   uintptr_t low;     /* of the region; all spans of the heap lie in         */
@@ -98,6 +98,9 @@ ALM_INLINE void mark_slot(struct marker *m, struct collected *c, uintptr_t slot,
 static void mark_candidate_now(struct marker *m, uintptr_t p,
                                bool is_base_only) {
   struct found f;
+  if (marks_test(p)) {
+    return; /* to the first granule of what is marked */
+  }
   if (!heap_find_in_region(m->heap, p, &f)) {
     return;
   }
@@ -388,15 +391,51 @@ static void mark_again(struct collected *c, void *arg) {
   }
 }
 
+/* Scan so many objects at most, while nobody else marks: to wake the others
+ * takes longer. False: there are more. */
+static bool mark_run_alone(struct marker *m) {
+  unsigned left = ALM_TORTURE ? 64 : 16384;
+  mark_source source = m->heap->team->source;
+  struct work_buffer *b;
+  do {
+    do {
+      while (m->buffer != NULL && m->buffer->count > 0) {
+        if (left-- == 0) {
+          return false;
+        }
+        mark_scan(m, m->buffer->items[--m->buffer->count]);
+      }
+    } while (mark_empty_ring(m) || source(m->heap, m));
+    b = work_take(m->work); /* of one marker: does not wait */
+    if (b != NULL && m->buffer != NULL) {
+      work_return_empty(m->buffer);
+    }
+    m->buffer = b != NULL ? b : m->buffer;
+  } while (b != NULL);
+  return true;
+}
+
+static void mark_run_together(struct mark_team *team) {
+  for (unsigned i = 0; i <= team->nthreads; i++) {
+    team->markers[i].is_alone = false;
+  }
+  work_begin(&team->work, team->nthreads + 1);
+  mark_call(team);
+  mark_run(&team->markers[0]);
+  mark_wait(team);
+}
+
 void mark_drain(struct alm_heap *h) {
   struct mark_team *team = h->team;
   struct marker *m = &team->markers[0];
-  work_begin(&team->work, team->nthreads + 1);
-  if (team->nthreads > 0) {
-    mark_call(team);
+  m->is_alone = true;
+  work_begin(&team->work, 1);
+  if (team->nthreads == 0) {
+    mark_run(m);
+  } else if (!mark_run_alone(m)) {
+    mark_run_together(team);
   }
-  mark_run(m);
-  mark_wait(team);
+  m->is_alone = true;
   while (atomic_load_relaxed(&team->work.has_overflowed)) {
     atomic_store_relaxed(&team->work.has_overflowed, false);
     work_begin(&team->work, 1);
@@ -457,7 +496,7 @@ struct marker *mark_begin(struct alm_heap *h, mark_source source) {
   h->team->source = source;
   for (unsigned i = 0; i <= h->team->nthreads; i++) {
     struct marker *m = &h->team->markers[i];
-    m->is_alone = h->team->nthreads == 0;
+    m->is_alone = i == 0; /* until it calls the others */
     m->low = heap_map.base;
     m->heap_bytes = atomic_load_relaxed(&heap_map.npages) << PAGE_SHIFT;
     m->bytes = m->objects = m->light_bytes = 0;

@@ -80,7 +80,7 @@ static void sweep_span(struct collected *c, uint32_t gen) {
   s->nfree = (uint16_t)nfree;
   atomic_store_relaxed(&s->is_fresh, false);
   list_init(&s->link);
-  c->sweepgen = gen;
+  atomic_store_release(&c->sweepgen, gen);
   heap_busy_end(c->heap);
 }
 
@@ -167,10 +167,11 @@ static bool sweep_large(struct alm_heap *h) {
     h->large_sweep = h->large_sweep->next;
     is_dead = !marks_test(c->span.base);
     marks_clear(c->span.base);
-    heap_count_swept_locked(h, c->span.npages);
-    c->sweepgen = h->sweepgen;
-    if (is_dead) {
+    if (is_dead) { /* never swept: core.c's find would take it for alive */
       heap_forget_span_locked(h, c);
+    } else {
+      heap_count_swept_locked(h, c->span.npages);
+      atomic_store_release(&c->sweepgen, h->sweepgen);
     }
   }
   lock_release(&h->lock);
@@ -234,7 +235,7 @@ void sweep_begin_stopped(struct alm_heap *h) {
   }
   h->large_sweep = h->large.next;
   h->sweep_layout = 0;
-  h->sweepgen++;
+  atomic_store_relaxed(&h->sweepgen, h->sweepgen + 1);
   h->sweep_pages = h->span_bytes >> PAGE_SHIFT;
   atomic_store_relaxed(&h->unswept_pages, h->sweep_pages);
 }

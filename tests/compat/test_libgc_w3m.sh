@@ -1,5 +1,5 @@
 #!/bin/bash
-# w3m: 5 MB of HTML, rendered to the same text on ours as on Debian's libgc.
+# w3m: some MB of HTML, rendered to the same text on ours as on Debian's libgc.
 . "$(dirname "$0")/libgc.sh"
 need_client w3m
 need awk

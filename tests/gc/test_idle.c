@@ -106,6 +106,132 @@ static void a_small_heap_has_no_thread(void **state) {
   child_must_pass(stay_small, NULL, NULL);
 }
 
+/* ---- pages that a busy heap will grow into ---------------------------------------- */
+
+/* From the goal, and an eighth beyond, down to what the heap has. */
+static uint64_t to_goal(struct alm_heap *heap) {
+  struct alm_heap_stats s = stats_of(heap);
+  uint64_t most = s.goal_bytes + s.goal_bytes / 8;
+  return most > s.heap_bytes ? most - s.heap_bytes : 0;
+}
+
+/* The clock is the test's. */
+static void retain(void *arg) {
+  (void)arg;
+  enum { PATIENCE = 1000 };
+  uint64_t now = 50000;
+  struct alm_mutator *m, *m2;
+  struct world w = make_world(NULL), w2 = make_world(NULL);
+  REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  REQUIRE(alm_mutator_attach(w2.heap, &m2) == ALM_OK);
+  REQUIRE(idle_retained_bytes(now, PATIENCE) == 0); /* nothing was allocated */
+  for (int i = 0; i < 3; i++) {
+    (void)list_of(m, w.cell, 20000);
+    REQUIRE(to_goal(w.heap) > 1 * MIB);
+    REQUIRE(idle_retained_bytes(now, PATIENCE) == to_goal(w.heap));
+    REQUIRE(idle_retained_bytes(now + PATIENCE - 1, PATIENCE) ==
+            to_goal(w.heap));
+    REQUIRE(idle_retained_bytes(now + PATIENCE, PATIENCE) == 0);
+    now += 2 * PATIENCE;
+    REQUIRE(idle_retained_bytes(now, PATIENCE) == 0);
+  }
+  (void)list_of(m2, w2.cell, 20000);
+  REQUIRE(idle_retained_bytes(now, PATIENCE) == to_goal(w2.heap));
+  (void)list_of(m, w.cell, 20000);
+  REQUIRE(idle_retained_bytes(now + PATIENCE / 2, PATIENCE) ==
+          to_goal(w.heap) + to_goal(w2.heap));
+  REQUIRE(idle_retained_bytes(now + PATIENCE, PATIENCE) == to_goal(w.heap));
+  REQUIRE(alm_collect(m) == ALM_OK); /* allocates nothing */
+  now += PATIENCE + PATIENCE / 2;
+  REQUIRE(idle_retained_bytes(now, PATIENCE) == 0);
+  alm_mutator_detach(m);
+  alm_mutator_detach(m2);
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+  REQUIRE(idle_retained_bytes(now, PATIENCE) == 0);
+  REQUIRE(alm_heap_destroy(w2.heap) == ALM_OK);
+}
+
+static void what_a_heap_grows_into_is_kept_for_a_while(void **state) {
+  (void)state;
+  child_must_pass(retain, NULL, "background=0");
+}
+
+/* Above its goal a heap wants no more pages. */
+static void retain_above_goal(void *arg) {
+  (void)arg;
+  struct alm_heap_options options = {.first_bytes = 1 << 20};
+  struct alm_mutator *m;
+  struct world w = make_world(&options);
+  REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  void *volatile large = alm_new_bytes(m, ALM_NOSCAN, 16 * MIB);
+  REQUIRE(large != NULL && to_goal(w.heap) == 0);
+  REQUIRE(idle_retained_bytes(1000, 1000) == 0);
+  alm_mutator_detach(m);
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+}
+
+static void above_its_goal_a_heap_keeps_no_free_pages(void **state) {
+  (void)state;
+  child_must_pass(retain_above_goal, NULL, "background=0");
+}
+
+enum { DECAY_MS = 1000, BUSY_MS = 3000 };
+
+/* A little is allocated every few ms, for longer than the free pages last. True:
+ * never was so long nothing that the heap may have been taken for an idle one. */
+static bool allocate_slowly(struct alm_mutator *m, struct world w,
+                            uint64_t *least) {
+  uint64_t begin = now_ns(), last = begin, longest = 0;
+  *least = UINT64_MAX;
+  while (last - begin < (uint64_t)BUSY_MS * 1000000) {
+    (void)alm_new_bytes(m, ALM_NOSCAN, 16384);
+    (void)list_of(m, w.cell, 100);
+    uint64_t now = now_ns();
+    longest = now - last > longest ? now - last : longest;
+    last = now;
+    uint64_t bytes = mapped();
+    *least = bytes < *least ? bytes : *least;
+    sleep_ms(5);
+  }
+  return longest < (uint64_t)DECAY_MS * 1000000 / 2;
+}
+
+/* It has been at its goal, and is far below it after a collection. */
+static void be_busy_then_idle(void *arg) {
+  (void)arg;
+  struct alm_heap_options options = {.first_bytes = 48 << 20};
+  struct alm_mutator *m;
+  struct world w = make_world(&options);
+  uint64_t least = 0, goal = 0;
+  bool is_busy = false;
+  REQUIRE(alm_mutator_attach(w.heap, &m) == ALM_OK);
+  for (int i = 0; i < 5 && !is_busy; i++) {
+    uint64_t before = stats_of(w.heap).collections;
+    while (stats_of(w.heap).collections == before) {
+      memset(alm_new_bytes(m, ALM_NOSCAN, 16384), 1, 16384);
+    }
+    REQUIRE(alm_sweep(m) == ALM_OK);
+    goal = stats_of(w.heap).goal_bytes;
+    REQUIRE(stats_of(w.heap).heap_bytes < goal / 4 && mapped() > goal / 2);
+    is_busy = allocate_slowly(m, w, &least);
+  }
+  REQUIRE(!is_busy || least > goal * 3 / 4);
+  alm_blocked_begin(m);
+  uint64_t end = now_ns() + 30000000000u;
+  while (mapped() > goal / 2 && now_ns() < end) {
+    sleep_ms(20);
+  }
+  REQUIRE(mapped() <= goal / 2);
+  alm_blocked_end(m);
+  alm_mutator_detach(m);
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+}
+
+static void pages_of_a_busy_heap_stay_and_of_an_idle_one_go(void **state) {
+  (void)state;
+  child_must_pass(be_busy_then_idle, NULL, "decay_ms=1000");
+}
+
 /* ---- the period ----------------------------------------------------------------- */
 
 static bool is_collected_within(struct alm_heap *heap, uint64_t before,
@@ -375,6 +501,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_heap_that_shrank_gives_its_memory_back_while_idle),
       cmocka_unit_test(a_small_heap_has_no_thread),
+      cmocka_unit_test(what_a_heap_grows_into_is_kept_for_a_while),
+      cmocka_unit_test(above_its_goal_a_heap_keeps_no_free_pages),
+      cmocka_unit_test(pages_of_a_busy_heap_stay_and_of_an_idle_one_go),
       cmocka_unit_test(the_next_slow_path_after_the_period_collects),
       cmocka_unit_test(a_heap_without_period_waits_for_its_goal),
       cmocka_unit_test(
