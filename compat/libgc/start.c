@@ -442,6 +442,9 @@ void gc_start(void) {
 
 bool gc_enter(void) {
   if (GC_LIKELY(gc_self != NULL)) {
+    if (GC_UNLIKELY(gc_self->is_blocking)) {
+      gc_thread_unblock();
+    }
     return true;
   }
   gc_start();
