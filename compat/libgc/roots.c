@@ -51,7 +51,9 @@ static struct {
   struct gc_ranges segments; /* of this collection */
   struct gc_tls_module modules[TLS_MODULES_MAX];
   size_t nmodules;
-  bool was_unloaded; /* an object, ever */
+  bool was_unloaded;         /* an object, ever */
+  bool is_incomplete;        /* the lists: no memory, or too many modules */
+  struct alm_marker *marker; /* what is found is marked, not listed */
   GC_has_static_roots_func filter;
 } gc_roots;
 
@@ -169,100 +171,6 @@ GC_push_other_roots_proc GC_get_push_other_roots(void) {
   return proc;
 }
 
-/* ---- loaded objects -------------------------------------------------------------- */
-
-static bool gc_is_ours(uintptr_t low, uintptr_t high) {
-  uintptr_t state = (uintptr_t)&gc, core = (uintptr_t)gc.core;
-  return (low <= state && state < high) || (low <= core && core < high);
-}
-
-/* The tables of the core and our own state are no roots. */
-static bool gc_object_is_ours(const struct dl_phdr_info *object) {
-  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
-    const ElfW(Phdr) *p = &object->dlpi_phdr[i];
-    uintptr_t low = object->dlpi_addr + p->p_vaddr;
-    if (p->p_type == PT_LOAD && gc_is_ours(low, low + p->p_memsz)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-static void gc_list_segment(const struct dl_phdr_info *object, uintptr_t low,
-                            uintptr_t high, const struct gc_range *relro) {
-  bool is_cut =
-      low <= relro->low && relro->high <= high && relro->low < relro->high;
-  struct gc_range parts[2] = {{low, is_cut ? relro->low : high},
-                              {is_cut ? relro->high : high, high}};
-  for (int i = 0; i < 2; i++) {
-    uintptr_t from = (parts[i].low + 7) & ~(uintptr_t)7;
-    uintptr_t end = parts[i].high & ~(uintptr_t)7;
-    if (from < end &&
-        (gc_roots.filter == NULL ||
-         gc_roots.filter(object->dlpi_name, (void *)from, end - from))) {
-      (void)gc_ranges_add(&gc_roots.segments, from, end);
-    }
-  }
-}
-
-static void gc_list_tls(const struct dl_phdr_info *object, size_t bytes) {
-  if (gc_roots.nmodules < TLS_MODULES_MAX && object->dlpi_tls_modid != 0) {
-    gc_roots.modules[gc_roots.nmodules++] = (struct gc_tls_module){
-        object->dlpi_tls_modid, bytes, (uintptr_t)object->dlpi_tls_data};
-  }
-}
-
-static int gc_list_object(struct dl_phdr_info *object, size_t size, void *arg) {
-  (void)size;
-  (void)arg;
-  struct gc_range relro = {0, 0};
-  gc_roots.was_unloaded = object->dlpi_subs != 0;
-  if (gc_object_is_ours(object)) {
-    return 0;
-  }
-  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
-    const ElfW(Phdr) *p = &object->dlpi_phdr[i];
-    uintptr_t low = object->dlpi_addr + p->p_vaddr;
-    if (p->p_type == PT_GNU_RELRO) {
-      relro = (struct gc_range){low, low + p->p_memsz};
-    } else if (p->p_type == PT_TLS) {
-      gc_list_tls(object, p->p_memsz);
-    }
-  }
-  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
-    const ElfW(Phdr) *p = &object->dlpi_phdr[i];
-    uintptr_t low = object->dlpi_addr + p->p_vaddr;
-    if (p->p_type == PT_LOAD && (p->p_flags & PF_W)) {
-      gc_list_segment(object, low, low + p->p_memsz, &relro);
-    }
-  }
-  return 0;
-}
-
-struct gc_held {
-  void (*run)(void *what);
-  void *what;
-};
-
-static int gc_run_held(struct dl_phdr_info *object, size_t size, void *arg) {
-  (void)object;
-  (void)size;
-  const struct gc_held *h = arg;
-  if (!GC_no_dls) {
-    (void)dl_iterate_phdr(gc_list_object, NULL);
-  }
-  h->run(h->what);
-  return 1;
-}
-
-void gc_roots_hold(void *arg, void (*run)(void *what), void *what) {
-  (void)arg;
-  struct gc_held h = {run, what};
-  gc_roots.segments.count = 0;
-  gc_roots.nmodules = 0;
-  (void)dl_iterate_phdr(gc_run_held, &h);
-}
-
 /* ---- marking ------------------------------------------------------------------------ */
 
 /* The next excluded range at or after `from`; {end, end}: none before end. */
@@ -322,9 +230,9 @@ static uintptr_t gc_tls_block(const char *thread_pointer,
   return is_sure || gc_is_mapped(at, module->bytes) ? at : 0;
 }
 
-static void gc_mark_tls(struct alm_marker *m, const struct gc_thread *t) {
-  for (size_t i = 0; i < gc_roots.nmodules; i++) {
-    const struct gc_tls_module *module = &gc_roots.modules[i];
+static void gc_mark_tls(struct alm_marker *m,
+                        const struct gc_tls_module *module) {
+  for (struct gc_thread *t = gc.threads.next; t != &gc.threads; t = t->next) {
     uintptr_t at =
         t == gc_self ? module->own : gc_tls_block(t->thread_pointer, module);
     uintptr_t from = (at + 7) & ~(uintptr_t)7;
@@ -333,6 +241,118 @@ static void gc_mark_tls(struct alm_marker *m, const struct gc_thread *t) {
       gc.core->mark_range(m, (void *)from, end - from, gc.is_base_only);
     }
   }
+}
+
+/* ---- loaded objects -------------------------------------------------------------- */
+
+static bool gc_is_ours(uintptr_t low, uintptr_t high) {
+  uintptr_t state = (uintptr_t)&gc, core = (uintptr_t)gc.core;
+  return (low <= state && state < high) || (low <= core && core < high);
+}
+
+/* The tables of the core and our own state are no roots. */
+static bool gc_object_is_ours(const struct dl_phdr_info *object) {
+  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+    uintptr_t low = object->dlpi_addr + p->p_vaddr;
+    if (p->p_type == PT_LOAD && gc_is_ours(low, low + p->p_memsz)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static void gc_found_segment(uintptr_t from, uintptr_t end) {
+  struct gc_range range = {from, end};
+  if (gc_roots.marker != NULL) {
+    gc_mark_static(gc_roots.marker, &range);
+  } else if (!gc_ranges_add(&gc_roots.segments, from, end)) {
+    gc_roots.is_incomplete = true;
+  }
+}
+
+static void gc_list_segment(const struct dl_phdr_info *object, uintptr_t low,
+                            uintptr_t high, const struct gc_range *relro) {
+  bool is_cut =
+      low <= relro->low && relro->high <= high && relro->low < relro->high;
+  struct gc_range parts[2] = {{low, is_cut ? relro->low : high},
+                              {is_cut ? relro->high : high, high}};
+  for (int i = 0; i < 2; i++) {
+    uintptr_t from = (parts[i].low + 7) & ~(uintptr_t)7;
+    uintptr_t end = parts[i].high & ~(uintptr_t)7;
+    if (from < end &&
+        (gc_roots.filter == NULL ||
+         gc_roots.filter(object->dlpi_name, (void *)from, end - from))) {
+      gc_found_segment(from, end);
+    }
+  }
+}
+
+static void gc_list_tls(const struct dl_phdr_info *object, size_t bytes) {
+  struct gc_tls_module module = {object->dlpi_tls_modid, bytes,
+                                 (uintptr_t)object->dlpi_tls_data};
+  if (module.id == 0) {
+    return;
+  }
+  if (gc_roots.marker != NULL) {
+    gc_mark_tls(gc_roots.marker, &module);
+  } else if (gc_roots.nmodules < TLS_MODULES_MAX) {
+    gc_roots.modules[gc_roots.nmodules++] = module;
+  } else {
+    gc_roots.is_incomplete = true;
+  }
+}
+
+static int gc_list_object(struct dl_phdr_info *object, size_t size, void *arg) {
+  (void)size;
+  (void)arg;
+  struct gc_range relro = {0, 0};
+  gc_roots.was_unloaded = object->dlpi_subs != 0;
+  if (gc_object_is_ours(object)) {
+    return 0;
+  }
+  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+    uintptr_t low = object->dlpi_addr + p->p_vaddr;
+    if (p->p_type == PT_GNU_RELRO) {
+      relro = (struct gc_range){low, low + p->p_memsz};
+    } else if (p->p_type == PT_TLS) {
+      gc_list_tls(object, p->p_memsz);
+    }
+  }
+  for (unsigned i = 0; i < object->dlpi_phnum; i++) {
+    const ElfW(Phdr) *p = &object->dlpi_phdr[i];
+    uintptr_t low = object->dlpi_addr + p->p_vaddr;
+    if (p->p_type == PT_LOAD && (p->p_flags & PF_W)) {
+      gc_list_segment(object, low, low + p->p_memsz, &relro);
+    }
+  }
+  return 0;
+}
+
+struct gc_held {
+  void (*run)(void *what);
+  void *what;
+};
+
+static int gc_run_held(struct dl_phdr_info *object, size_t size, void *arg) {
+  (void)object;
+  (void)size;
+  const struct gc_held *h = arg;
+  if (!GC_no_dls) {
+    (void)dl_iterate_phdr(gc_list_object, NULL);
+  }
+  h->run(h->what);
+  return 1;
+}
+
+void gc_roots_hold(void *arg, void (*run)(void *what), void *what) {
+  (void)arg;
+  struct gc_held h = {run, what};
+  gc_roots.segments.count = 0;
+  gc_roots.nmodules = 0;
+  gc_roots.is_incomplete = false;
+  (void)dl_iterate_phdr(gc_run_held, &h);
 }
 
 void gc_roots_report(void *arg, struct alm_marker *m) {
@@ -344,8 +364,13 @@ void gc_roots_report(void *arg, struct alm_marker *m) {
   for (size_t i = 0; i < gc_roots.added.count; i++) {
     gc_mark_static(m, &gc_roots.added.at[i]);
   }
-  for (struct gc_thread *t = gc.threads.next; t != &gc.threads; t = t->next) {
-    gc_mark_tls(m, t);
+  for (size_t i = 0; i < gc_roots.nmodules; i++) {
+    gc_mark_tls(m, &gc_roots.modules[i]);
+  }
+  if (gc_roots.is_incomplete && !GC_no_dls) { /* as gc_run_held, once more */
+    gc_roots.marker = m;
+    (void)dl_iterate_phdr(gc_list_object, NULL);
+    gc_roots.marker = NULL;
   }
   gc_threads_mark(m);
   gc_toggles_mark(m);

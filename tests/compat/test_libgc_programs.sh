@@ -7,7 +7,7 @@
 need "$CC" "$CXX"
 
 for program in loading coroutines forks deep mixed plain_threads altstack \
-  unloaded; do
+  unloaded many_libraries; do
   compile_gc "$program" "$program.c" -ldl
 done
 compile_gc cxx cxx.cc
@@ -22,6 +22,10 @@ compare_gc "C++" 20 ./cxx
 compare_gc "libraries loaded and unloaded" 60 ./loading ./plugin_pointers.so 2 0
 compare_gc "a library in another's place" 20 ./unloaded ./plugin_16.so \
   ./plugin_268435456.so
+for i in $(seq 400); do
+  cp plugin_pointers.so "plugin_copy$i.so"
+done
+compare_gc "many libraries" 30 ./many_libraries ./plugin_copy 400 2
 compare_gc "coroutines" 20 ./coroutines
 compare_gc "forks while threads allocate" 60 ./forks
 compare_gc "deep structures" 60 ./deep
@@ -35,6 +39,8 @@ is_almacen_gc || exit 0
 check_gc "plain threads" 30 ./plain_threads
 check_gc "libraries, thread-local variables and collecting threads" 60 \
   ./loading ./plugin_pointers.so 3 2
+check_gc "many libraries with thread-local variables" 30 \
+  ./many_libraries ./plugin_copy 400 3
 check_gc "handlers on stacks of their own" 30 ./altstack
 
 # ---- with the malloc face, and preloaded -------------------------------------
