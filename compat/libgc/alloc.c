@@ -282,7 +282,8 @@ void GC_free(void *p) {
   if (o.is_root) {
     gc_count_uncollectable(-o.slot_bytes);
   }
-  gc.core->del(gc.heap, gc_self != NULL ? gc_self->mutator : NULL, o.base);
+  bool has_mutator = gc_self != NULL && gc_enter();
+  gc.core->del(gc.heap, has_mutator ? gc_self->mutator : NULL, o.base);
 }
 
 void *GC_realloc(void *p, size_t bytes) {
@@ -293,6 +294,9 @@ void *GC_realloc(void *p, size_t bytes) {
   if (bytes == 0) {
     GC_free(p);
     return NULL;
+  }
+  if (!gc_enter()) {
+    return gc_out_of_memory(bytes);
   }
   gc_find_start(p, "GC_realloc", &o);
   unsigned kind = gc_kind_of(&o);

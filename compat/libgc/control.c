@@ -341,7 +341,7 @@ bool gc_control_may_collect(void) {
 
 static bool gc_collect_now(GC_stop_func stop) {
   enum alm_err err = ALM_EBUSY;
-  if (!gc_enter()) {
+  if (!gc_enter() || gc_is_holder()) { /* a collection needs the lock itself */
     return false;
   }
   gc_request = (struct gc_request){stop, true};

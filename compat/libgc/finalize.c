@@ -380,16 +380,30 @@ bool gc_finalizers_wait(void) {
          (!GC_finalize_on_demand || gc_final.notified != GC_gc_no);
 }
 
+/* Within a finalizer the queue waits; not for ever, because the finalizer may
+ * have been left by longjmp. */
+static bool gc_final_may_begin(struct gc_thread *t) {
+  enum { POSTPONED_MAX = 8, NESTED_MAX = 16 };
+  uint32_t most = POSTPONED_MAX << t->finalizing;
+  if (t->finalizing > 0 && ++t->postponed < most) {
+    return false;
+  }
+  t->postponed = 0;
+  t->finalizing += t->finalizing < NESTED_MAX;
+  return true;
+}
+
 void gc_finalizers_offer(void) {
   struct gc_thread *t = gc_self;
-  if (t == NULL || t->is_finalizing || !gc_finalizers_wait()) {
+  if (t == NULL || !gc_finalizers_wait()) {
     return;
   }
   if (!GC_finalize_on_demand) {
-    t->is_finalizing = true;
-    (void)GC_invoke_finalizers();
-    if (gc_self == t) {
-      t->is_finalizing = false;
+    if (gc_final_may_begin(t)) {
+      (void)GC_invoke_finalizers();
+      if (gc_self == t) {
+        t->finalizing = 0; /* whatever was left amid it */
+      }
     }
     return;
   }

@@ -13,8 +13,8 @@
  *         taken before all locks of the core.
  * INVARIANTS
  *   [libgc.1] gc_self is NULL or an attached mutator's record of the calling
- *             thread, and gc_runs its runs; else gc_runs is gc_no_runs, whose
- *             runs are all empty.
+ *             thread, and gc_runs its runs; without one, or while it is
+ *             blocking, gc_runs is gc_no_runs, whose runs are all empty.
  *   [libgc.2] A thread that holds gc.lock does not allocate from the heap.
  */
 #ifndef LIBGC_H
@@ -103,13 +103,14 @@ struct gc_thread {
   void *altstack_high;
   void *stack_low; /* what lies below the alternative one                   */
   void *stack_high;
-  void *bottom;       /* GC_stackbottom as last seen, if that is its thread */
-  bool is_blocking;   /* in GC_do_blocking, and not active again            */
-  bool is_explicit;   /* registered by a call, not by its first use         */
-  bool is_main;       /* whose stack GC_stackbottom is about                */
-  bool is_finalizing; /* runs finalizers: they do not nest                  */
-  bool is_suspended;  /* by GC_suspend_thread; relaxed                      */
-  uint32_t parked;    /* has it stopped for that? futex, acquire, release   */
+  void *bottom;        /* GC_stackbottom as last seen, if that is its thread */
+  bool is_blocking;    /* in GC_do_blocking, and not active again            */
+  bool is_explicit;    /* registered by a call, not by its first use         */
+  bool is_main;        /* whose stack GC_stackbottom is about                */
+  uint32_t finalizing; /* calls of the queue that it is amid               */
+  uint32_t postponed;  /* further ones, since the last                     */
+  bool is_suspended;   /* by GC_suspend_thread; relaxed                      */
+  uint32_t parked;     /* has it stopped for that? futex, acquire, release   */
 };
 
 struct gc_state {
@@ -152,10 +153,13 @@ extern const struct alm_core_table gc_own_core;
 
 /* The heap exists after it. May be called by any thread, at any time. */
 GC_INTERNAL void gc_start(void);
-/* The same, and the calling thread is registered. False: it cannot be. */
+/* The same, and the calling thread is registered, and not blocking. False: it
+ * cannot be. */
 GC_INTERNAL bool gc_enter(void);
 GC_INTERNAL void gc_lock(void);
 GC_INTERNAL void gc_unlock(void);
+/* Has the calling thread taken it? */
+GC_INTERNAL bool gc_is_holder(void);
 /* A number from an environment variable of libgc's, K M G allowed. False:
  * it is not set, or is none. */
 GC_INTERNAL bool gc_env_number(const char *name, uint64_t *out);
@@ -225,6 +229,9 @@ GC_INTERNAL bool gc_roots_include(const void *p);
 
 /* Is the caller the thread that GC_stackbottom is about? */
 GC_INTERNAL bool gc_thread_is_main(void);
+/* The calling thread's GC_do_blocking is over, or was left by pthread_exit or
+ * longjmp: it uses the heap. */
+GC_INTERNAL void gc_thread_unblock(void);
 GC_INTERNAL bool gc_thread_register(bool is_explicit, void *stack_base);
 GC_INTERNAL void gc_thread_detached(void *arg, struct alm_mutator *m);
 /* What the core does not know of stacks. World stopped. */

@@ -22,6 +22,7 @@
 
 #include <link.h>
 #include <string.h>
+#include <sys/mman.h>
 
 struct gc_range {
   uintptr_t low;
@@ -50,6 +51,9 @@ static struct {
   struct gc_ranges segments; /* of this collection */
   struct gc_tls_module modules[TLS_MODULES_MAX];
   size_t nmodules;
+  bool was_unloaded;         /* an object, ever */
+  bool is_incomplete;        /* the lists: no memory, or too many modules */
+  struct alm_marker *marker; /* what is found is marked, not listed */
   GC_has_static_roots_func filter;
 } gc_roots;
 
@@ -167,6 +171,78 @@ GC_push_other_roots_proc GC_get_push_other_roots(void) {
   return proc;
 }
 
+/* ---- marking ------------------------------------------------------------------------ */
+
+/* The next excluded range at or after `from`; {end, end}: none before end. */
+static struct gc_range gc_next_excluded(uintptr_t from, uintptr_t end) {
+  struct gc_range next = {end, end};
+  for (size_t i = 0; i < gc_roots.excluded.count; i++) {
+    const struct gc_range *r = &gc_roots.excluded.at[i];
+    if (r->high > from && r->low < next.low) {
+      next = *r;
+    }
+  }
+  return next;
+}
+
+static void gc_mark_static(struct alm_marker *m, const struct gc_range *r) {
+  uintptr_t from = r->low;
+  while (from < r->high) {
+    struct gc_range x = gc_next_excluded(from, r->high);
+    if (from < x.low) {
+      gc.core->mark_range(m, (void *)from, x.low - from, gc.is_base_only);
+    }
+    from = x.high;
+  }
+}
+
+static bool gc_is_mapped(uintptr_t at, size_t bytes) {
+  enum { OS_PAGE = 4096, PAGES = 256 };
+  unsigned char residence[PAGES];
+  uintptr_t from = at & ~(uintptr_t)(OS_PAGE - 1), end = at + bytes;
+  for (; from < end; from += PAGES * OS_PAGE) {
+    size_t n = end - from < PAGES * OS_PAGE ? end - from : PAGES * OS_PAGE;
+    if (mincore((void *)from, n, residence) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* The thread's block of a module, by its dtv; 0: it has none. A thread that has
+ * not come to the dynamic linker since an object was unloaded has that one's
+ * block still, perhaps a shorter one, though the number is another's now. */
+static uintptr_t gc_tls_block(const char *thread_pointer,
+                              const struct gc_tls_module *module) {
+  size_t id = module->id;
+#ifdef __x86_64__
+  void *const *dtv = *(void *const *const *)(thread_pointer + sizeof(void *));
+#else
+  void *const *dtv = *(void *const *const *)thread_pointer;
+#endif
+  /* pairs of words: length before it, generation, then for each a block and
+   * what is to be freed with it */
+  if (dtv == NULL || id > (uintptr_t)dtv[-2] || dtv[2 * id] == (void *)-1) {
+    return 0;
+  }
+  uintptr_t at = (uintptr_t)dtv[2 * id];
+  bool is_sure = !gc_roots.was_unloaded || dtv[2 * id + 1] == NULL;
+  return is_sure || gc_is_mapped(at, module->bytes) ? at : 0;
+}
+
+static void gc_mark_tls(struct alm_marker *m,
+                        const struct gc_tls_module *module) {
+  for (struct gc_thread *t = gc.threads.next; t != &gc.threads; t = t->next) {
+    uintptr_t at =
+        t == gc_self ? module->own : gc_tls_block(t->thread_pointer, module);
+    uintptr_t from = (at + 7) & ~(uintptr_t)7;
+    uintptr_t end = (at + module->bytes) & ~(uintptr_t)7;
+    if (at != 0 && from < end) {
+      gc.core->mark_range(m, (void *)from, end - from, gc.is_base_only);
+    }
+  }
+}
+
 /* ---- loaded objects -------------------------------------------------------------- */
 
 static bool gc_is_ours(uintptr_t low, uintptr_t high) {
@@ -186,6 +262,15 @@ static bool gc_object_is_ours(const struct dl_phdr_info *object) {
   return false;
 }
 
+static void gc_found_segment(uintptr_t from, uintptr_t end) {
+  struct gc_range range = {from, end};
+  if (gc_roots.marker != NULL) {
+    gc_mark_static(gc_roots.marker, &range);
+  } else if (!gc_ranges_add(&gc_roots.segments, from, end)) {
+    gc_roots.is_incomplete = true;
+  }
+}
+
 static void gc_list_segment(const struct dl_phdr_info *object, uintptr_t low,
                             uintptr_t high, const struct gc_range *relro) {
   bool is_cut =
@@ -198,15 +283,23 @@ static void gc_list_segment(const struct dl_phdr_info *object, uintptr_t low,
     if (from < end &&
         (gc_roots.filter == NULL ||
          gc_roots.filter(object->dlpi_name, (void *)from, end - from))) {
-      (void)gc_ranges_add(&gc_roots.segments, from, end);
+      gc_found_segment(from, end);
     }
   }
 }
 
 static void gc_list_tls(const struct dl_phdr_info *object, size_t bytes) {
-  if (gc_roots.nmodules < TLS_MODULES_MAX && object->dlpi_tls_modid != 0) {
-    gc_roots.modules[gc_roots.nmodules++] = (struct gc_tls_module){
-        object->dlpi_tls_modid, bytes, (uintptr_t)object->dlpi_tls_data};
+  struct gc_tls_module module = {object->dlpi_tls_modid, bytes,
+                                 (uintptr_t)object->dlpi_tls_data};
+  if (module.id == 0) {
+    return;
+  }
+  if (gc_roots.marker != NULL) {
+    gc_mark_tls(gc_roots.marker, &module);
+  } else if (gc_roots.nmodules < TLS_MODULES_MAX) {
+    gc_roots.modules[gc_roots.nmodules++] = module;
+  } else {
+    gc_roots.is_incomplete = true;
   }
 }
 
@@ -214,6 +307,7 @@ static int gc_list_object(struct dl_phdr_info *object, size_t size, void *arg) {
   (void)size;
   (void)arg;
   struct gc_range relro = {0, 0};
+  gc_roots.was_unloaded = object->dlpi_subs != 0;
   if (gc_object_is_ours(object)) {
     return 0;
   }
@@ -257,59 +351,8 @@ void gc_roots_hold(void *arg, void (*run)(void *what), void *what) {
   struct gc_held h = {run, what};
   gc_roots.segments.count = 0;
   gc_roots.nmodules = 0;
+  gc_roots.is_incomplete = false;
   (void)dl_iterate_phdr(gc_run_held, &h);
-}
-
-/* ---- marking ------------------------------------------------------------------------ */
-
-/* The next excluded range at or after `from`; {end, end}: none before end. */
-static struct gc_range gc_next_excluded(uintptr_t from, uintptr_t end) {
-  struct gc_range next = {end, end};
-  for (size_t i = 0; i < gc_roots.excluded.count; i++) {
-    const struct gc_range *r = &gc_roots.excluded.at[i];
-    if (r->high > from && r->low < next.low) {
-      next = *r;
-    }
-  }
-  return next;
-}
-
-static void gc_mark_static(struct alm_marker *m, const struct gc_range *r) {
-  uintptr_t from = r->low;
-  while (from < r->high) {
-    struct gc_range x = gc_next_excluded(from, r->high);
-    if (from < x.low) {
-      gc.core->mark_range(m, (void *)from, x.low - from, gc.is_base_only);
-    }
-    from = x.high;
-  }
-}
-
-/* The thread's block of a module, by its dtv; 0: it has none. */
-static uintptr_t gc_tls_block(const char *thread_pointer, size_t id) {
-#ifdef __x86_64__
-  void *const *dtv = *(void *const *const *)(thread_pointer + sizeof(void *));
-#else
-  void *const *dtv = *(void *const *const *)thread_pointer;
-#endif
-  /* pairs of words: length before it, generation, then a block each */
-  if (dtv == NULL || id > (uintptr_t)dtv[-2] || dtv[2 * id] == (void *)-1) {
-    return 0;
-  }
-  return (uintptr_t)dtv[2 * id];
-}
-
-static void gc_mark_tls(struct alm_marker *m, const struct gc_thread *t) {
-  for (size_t i = 0; i < gc_roots.nmodules; i++) {
-    const struct gc_tls_module *module = &gc_roots.modules[i];
-    uintptr_t at = t == gc_self ? module->own
-                                : gc_tls_block(t->thread_pointer, module->id);
-    uintptr_t from = (at + 7) & ~(uintptr_t)7;
-    uintptr_t end = (at + module->bytes) & ~(uintptr_t)7;
-    if (at != 0 && from < end) {
-      gc.core->mark_range(m, (void *)from, end - from, gc.is_base_only);
-    }
-  }
 }
 
 void gc_roots_report(void *arg, struct alm_marker *m) {
@@ -321,8 +364,13 @@ void gc_roots_report(void *arg, struct alm_marker *m) {
   for (size_t i = 0; i < gc_roots.added.count; i++) {
     gc_mark_static(m, &gc_roots.added.at[i]);
   }
-  for (struct gc_thread *t = gc.threads.next; t != &gc.threads; t = t->next) {
-    gc_mark_tls(m, t);
+  for (size_t i = 0; i < gc_roots.nmodules; i++) {
+    gc_mark_tls(m, &gc_roots.modules[i]);
+  }
+  if (gc_roots.is_incomplete && !GC_no_dls) { /* as gc_run_held, once more */
+    gc_roots.marker = m;
+    (void)dl_iterate_phdr(gc_list_object, NULL);
+    gc_roots.marker = NULL;
   }
   gc_threads_mark(m);
   gc_toggles_mark(m);

@@ -47,7 +47,7 @@ extern const struct alm_core_table gc_core_linked __asm__("alm_core")
 
 /* The holder may come again: some functions are to be called with the lock and
  * some without, and the collector calls the client while it has it. */
-static bool gc_is_holder(void) {
+bool gc_is_holder(void) {
   return __atomic_load_n(&gc.is_held, __ATOMIC_ACQUIRE) &&
          pthread_equal(__atomic_load_n(&gc.holder, __ATOMIC_RELAXED),
                        pthread_self());
@@ -442,6 +442,9 @@ void gc_start(void) {
 
 bool gc_enter(void) {
   if (GC_LIKELY(gc_self != NULL)) {
+    if (GC_UNLIKELY(gc_self->is_blocking)) {
+      gc_thread_unblock();
+    }
     return true;
   }
   gc_start();

@@ -314,29 +314,38 @@ void gc_threads_mark(struct alm_marker *m) {
 /* The end of the frame of the function it is used in. */
 #define GC_FRAME_TOP ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
 
+static void gc_thread_block(struct gc_thread *t, const void *top) {
+  t->is_blocking = true;
+  gc_runs = gc_no_runs; /* so that it comes to gc_enter, should it allocate */
+  (void)gc.core->blocked_begin(t->mutator, top);
+}
+
+void gc_thread_unblock(void) {
+  struct gc_thread *t = gc_self;
+  gc.core->blocked_end(t->mutator);
+  gc_runs = ((struct alm_mutator_head *)(void *)t->mutator)->runs;
+  t->is_blocking = false;
+}
+
 __attribute__((noinline)) void *GC_do_blocking(GC_fn_type fn, void *arg) {
-  if (!gc_enter() || gc_self->is_blocking) {
+  if ((gc_self != NULL && gc_self->is_blocking) || !gc_enter()) {
     return fn(arg);
   }
-  gc_self->is_blocking = true;
-  (void)gc.core->blocked_begin(gc_self->mutator, GC_FRAME_TOP);
+  gc_thread_block(gc_self, GC_FRAME_TOP);
   void *result = fn(arg);
-  gc.core->blocked_end(gc_self->mutator);
-  gc_self->is_blocking = false;
+  gc_thread_unblock();
   return result;
 }
 
 /* What lies between the two calls on the stack is scanned as well. */
 __attribute__((noinline)) void *GC_call_with_gc_active(GC_fn_type fn,
                                                        void *arg) {
-  if (!gc_enter() || !gc_self->is_blocking) {
+  if (gc_self == NULL || !gc_self->is_blocking) {
     return fn(arg);
   }
-  gc.core->blocked_end(gc_self->mutator);
-  gc_self->is_blocking = false;
+  gc_thread_unblock();
   void *result = fn(arg);
-  gc_self->is_blocking = true;
-  (void)gc.core->blocked_begin(gc_self->mutator, GC_FRAME_TOP);
+  gc_thread_block(gc_self, GC_FRAME_TOP);
   return result;
 }
 

@@ -6,15 +6,26 @@
 . "$(dirname "$0")/libgc.sh"
 need "$CC" "$CXX"
 
-for program in loading coroutines forks deep mixed plain_threads altstack; do
+for program in loading coroutines forks deep mixed plain_threads altstack \
+  unloaded many_libraries; do
   compile_gc "$program" "$program.c" -ldl
 done
 compile_gc cxx cxx.cc
 $CC -shared -fPIC -o plugin_pointers.so "$here/libgc/plugin_pointers.c" ||
   fail "plugin_pointers.c does not compile"
+for bytes in 16 268435456; do
+  $CC -shared -fPIC -DBYTES=$bytes -o plugin_$bytes.so \
+    "$here/libgc/plugin_tls.c" || fail "plugin_tls.c does not compile"
+done
 
 compare_gc "C++" 20 ./cxx
 compare_gc "libraries loaded and unloaded" 60 ./loading ./plugin_pointers.so 2 0
+compare_gc "a library in another's place" 20 ./unloaded ./plugin_16.so \
+  ./plugin_268435456.so
+for i in $(seq 400); do
+  cp plugin_pointers.so "plugin_copy$i.so"
+done
+compare_gc "many libraries" 30 ./many_libraries ./plugin_copy 400 2
 compare_gc "coroutines" 20 ./coroutines
 compare_gc "forks while threads allocate" 60 ./forks
 compare_gc "deep structures" 60 ./deep
@@ -28,6 +39,8 @@ is_almacen_gc || exit 0
 check_gc "plain threads" 30 ./plain_threads
 check_gc "libraries, thread-local variables and collecting threads" 60 \
   ./loading ./plugin_pointers.so 3 2
+check_gc "many libraries with thread-local variables" 30 \
+  ./many_libraries ./plugin_copy 400 3
 check_gc "handlers on stacks of their own" 30 ./altstack
 
 # ---- with the malloc face, and preloaded -------------------------------------

@@ -285,6 +285,17 @@ TEST("after a collection a reachable object is marked") {
   CHECK(GC_call_with_alloc_lock(is_marked, kept) != NULL);
 }
 
+static void *collect_locked(void *object) {
+  GC_gcollect();
+  return memset(GC_malloc(40), 2, 40) == NULL ? NULL : object;
+}
+
+TEST("GC_gcollect and GC_malloc return to who holds the lock") {
+  static int object;
+  CHECK(GC_call_with_alloc_lock(collect_locked, &object) == &object);
+  GC_gcollect();
+}
+
 /* ---- enumeration --------------------------------------------------------- */
 
 static void *listed_kept[WATCHED];

@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <gc/gc_mark.h>
 #include <gc/javaxfc.h>
+#include <setjmp.h>
 
 struct node {
   struct node *next;
@@ -505,6 +506,34 @@ TEST("GC_debug_register_finalizer_unreachable takes a debug object") {
   CHECK(old == NULL && old_data == NULL);
   GC_debug_register_finalizer_unreachable(node, NULL, NULL, &old, &old_data);
   CHECK(old == note && old_data == &calls);
+}
+
+/* ---- left by longjmp ------------------------------------------------------ */
+
+static jmp_buf way_out;
+static int jumps, calls_with_jumps;
+
+static void jump_at_first(void *object, void *data) {
+  (void)object;
+  (void)data;
+  calls_with_jumps++;
+  if (jumps++ == 0) longjmp(way_out, 1);
+}
+
+static void drop_jumping(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 20; i++)
+    GC_register_finalizer(GC_malloc(32), jump_at_first, NULL, NULL, NULL);
+}
+
+TEST("when longjmp has left a finalizer the others are called all the same") {
+  setjmp(way_out);
+  for (int i = 0; i < 40; i++) {
+    apart(drop_jumping, NULL);
+    GC_gcollect();
+  }
+  CHECK_THAT(jumps, >, 0);
+  CHECK_THAT(calls_with_jumps, >=, 400);
 }
 
 /* ---- beside collections -------------------------------------------------- */

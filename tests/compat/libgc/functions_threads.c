@@ -453,6 +453,37 @@ TEST("a thread that is cancelled while it collects ends the collection first") {
   GC_set_on_collection_event(NULL);
 }
 
+static void allocate_at_end(void *unused) {
+  (void)unused;
+  for (int i = 0; i < 3000; i++) memset(GC_malloc(64), 1, 64);
+  GC_gcollect();
+}
+
+static void *wait_or_exit(void *exits) {
+  if (exits) pthread_exit(exits);
+  for (;;) sleep_ms(1000);
+}
+
+static void *leave_blocking(void *exits) {
+  pthread_cleanup_push(allocate_at_end, NULL);
+  GC_do_blocking(wait_or_exit, exits);
+  pthread_cleanup_pop(0);
+  return NULL;
+}
+
+TEST("a thread that ends in GC_do_blocking may allocate in its cleanup") {
+  for (int i = 0; i < 40; i++) {
+    pthread_t thread;
+    CHECK_THAT(
+        GC_pthread_create(&thread, NULL, leave_blocking, i % 2 ? &token : NULL),
+        ==, 0);
+    if (i % 2 == 0) pthread_cancel(thread);
+    for (int k = 0; k < 3000; k++) GC_malloc(64);
+    GC_gcollect();
+    CHECK_THAT(GC_pthread_join(thread, NULL), ==, 0);
+  }
+}
+
 /* ---- markers ------------------------------------------------------------- */
 
 TEST("GC_start_mark_threads makes GC_get_parallel tell the markers") {
