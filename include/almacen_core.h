@@ -107,14 +107,15 @@ struct alm_core_table {
   bool (*in_section)(void);
 
   /* Objects. Layouts for all sizes of a kind: index + size class is that of a
-   * mutator's run. 0: too many. Those of no trace function and no root exist
-   * already. */
+   * mutator's run. Those of no trace function and no root exist already; of the
+   * others 0 means that there are too many. */
   uint32_t (*layouts)(struct alm_heap *heap, enum alm_kind kind,
                       alm_core_trace trace, void *arg, bool is_root);
   /* The size class for so many bytes, to 32 KiB, and what a slot has. */
   unsigned (*size_class)(size_t bytes, uint32_t *slot_bytes);
-  /* A zeroed object of a layout (sizes to 32 KiB) or of a layout's kind (more;
-   * not zeroed if that may be left). NULL: no memory. Own. */
+  /* An object of a layout (sizes to 32 KiB) or of a layout's kind (more). Zeroed
+   * but for ALM_NOSCAN ones and, unless `is_zero`, large ones. NULL: no memory.
+   * Own. */
   void *(*take)(struct alm_mutator *m, uint32_t index);
   /* The next run of the layout if it takes no collection, see local_continue.
    * False: `take` must be asked. Own, in a section. */

@@ -542,8 +542,12 @@ int GC_is_marked(const void *p) {
   if (!gc_find(p, &o)) {
     return 0;
   }
-  return gc.core->is_marked(o.base) ||
-         (o.is_swept && !__atomic_load_n(&gc.is_collecting, __ATOMIC_RELAXED));
+  if (gc.core->is_marked(o.base)) {
+    return 1;
+  }
+  /* once more: it may have been swept between the two looks */
+  return gc_find(p, &o) && o.is_swept &&
+         !__atomic_load_n(&gc.is_collecting, __ATOMIC_RELAXED);
 }
 
 static void gc_set_mark(const void *p, bool is_marked) {
