@@ -10,6 +10,7 @@ for program in loading coroutines forks deep mixed plain_threads altstack \
   unloaded many_libraries; do
   compile_gc "$program" "$program.c" -ldl
 done
+compile_gc one_core one_core.c -I"$ALM_SOURCE_DIR/include" -ldl
 compile_gc cxx cxx.cc
 $CC -shared -fPIC -o plugin_pointers.so "$here/libgc/plugin_pointers.c" ||
   fail "plugin_pointers.c does not compile"
@@ -49,11 +50,12 @@ ours=$(readlink -f "$GC_DIR/libgc.so.1")
 malloc=$ALM_BUILD_DIR/lib/libalmacen-malloc.so
 need_plain_library "$malloc"
 
-# each_with HOW VARIABLE=VALUE... -- the programs in this environment.
+# each_with HOW CORES VARIABLE=VALUE... -- the programs in this environment.
 each_with() {
   how=$1
-  shift
-  for program in cxx coroutines forks mixed plain_threads \
+  cores=$2
+  shift 2
+  for program in "one_core $cores" cxx coroutines forks mixed plain_threads \
     "loading ./plugin_pointers.so 3 2"; do
     # shellcheck disable=SC2086
     within 60 env "$@" ./$program >ours.out 2>ours.err
@@ -64,10 +66,10 @@ each_with() {
   done
 }
 
-each_with "with the malloc face" LD_LIBRARY_PATH="$GC_DIR" LD_PRELOAD="$malloc"
-each_with "preloaded before the malloc face" LD_PRELOAD="$ours $malloc"
-each_with "preloaded after the malloc face" LD_PRELOAD="$malloc $ours"
-each_with "preloaded" LD_PRELOAD="$ours"
+each_with "with the malloc face" together LD_LIBRARY_PATH="$GC_DIR" LD_PRELOAD="$malloc"
+each_with "preloaded before the malloc face" together LD_PRELOAD="$ours $malloc"
+each_with "preloaded after the malloc face" together LD_PRELOAD="$malloc $ours"
+each_with "preloaded" alone LD_PRELOAD="$ours"
 
 # Preloaded by any name, ours is the one libgc of the process.
 for preload in "$ours" "$ours $malloc"; do

@@ -4,6 +4,7 @@
 
 #include "face.h"
 #include "gc/idle.h"
+#include "os/os.h"
 
 /* ---- root layouts ------------------------------------------------------------------ */
 
@@ -362,18 +363,48 @@ static void a_collection_calls_the_face_in_order(void **state) {
   end();
 }
 
-static void by_a_guest_too(void **state) {
-  (void)state;
+static void collect_as_guest(void *arg) {
+  (void)arg;
+  bool is_done = false;
   begin((struct alm_heap_options){.period_ms = 20, .markers = 1});
-  by_thread(keep_some, 1000);
-  t.nevents = 0;
   uint64_t give_up = now_ns() + 20000000000u;
-  while (stats(NULL).collections == 0 && now_ns() < give_up) {
-    (void)idle_collect();
-    sleep_ms(5);
+  while (!is_done && now_ns() < give_up) {
+    by_thread(keep_some, 100); /* may collect itself */
+    sleep_ms(25);
+    t.nevents = 0;
+    is_done = idle_collect();
   }
   t.events[t.nevents] = '\0';
-  assert_string_equal(t.events, ALM_TORTURE ? "LB(SRRDMb)sU" : "LB(SRDMb)sU");
+  REQUIRE(strcmp(t.events, ALM_TORTURE ? "LB(SRRDMb)sU" : "LB(SRDMb)sU") == 0);
+  end();
+}
+
+static void a_guest_calls_the_face_in_the_same_order(void **state) {
+  (void)state;
+  child_must_pass(collect_as_guest, NULL, "background=0");
+}
+
+static void collect_without_memory(struct alm_mutator *m, size_t n) {
+  keep_some(m, n);
+  t.nevents = 0;
+  (void)os_fault_set(OS_ALLOC, 1, 1); /* for the markers */
+  REQUIRE(alm_core.collect(m) == ALM_ENOMEM);
+  REQUIRE(os_fault_set(OS_ALLOC, 0, 0) == 1);
+  t.events[t.nevents] = '\0';
+  REQUIRE(strcmp(t.events, "LB(Sb)sU") == 0);
+  REQUIRE(stats(NULL).collections == 0 && alm_heap_check(m));
+  REQUIRE(alm_core.collect(m) == ALM_OK && stats(NULL).collections == 1);
+  REQUIRE(stats(NULL).live_objects >= n);
+}
+
+static void without_memory_the_world_stops_and_starts(void **state) {
+  (void)state;
+  if (!ALM_DEBUG) {
+    print_message("release builds have no fault injection\n");
+    skip();
+  }
+  begin((struct alm_heap_options){0});
+  by_thread(collect_without_memory, 100);
   end();
 }
 
@@ -560,9 +591,25 @@ static __attribute__((noinline)) void begin_blocked(struct alm_mutator *m) {
                                 2 * sizeof(void *));
 }
 
+static struct alm_mutator *sleeper;
+static atomic_size_t nsleeper;
+
+/* Where the sleeper has stopped is in its stack. */
+static void look_at_sleeper(struct alm_marker *m) {
+  (void)m;
+  void *low, *high;
+  alm_core.get_stack(sleeper, &low, &high);
+  const char *sp = alm_core.stopped_at(sleeper);
+  REQUIRE(sp >= (char *)low && sp < (char *)high);
+  nsleeper++;
+}
+
 /* While it is blocked others collect; what its frame holds is alive. */
 static void block(struct alm_mutator *m, size_t n) {
   uint64_t *volatile kept = take(m, plain(ALM_CONSERVATIVE, false), 64);
+  REQUIRE(kept != NULL);
+  sleeper = m;
+  t.decide = look_at_sleeper;
   for (size_t i = 0; i < n; i++) {
     pthread_t thread;
     uint64_t before = stats(NULL).collections;
@@ -578,6 +625,8 @@ static void block(struct alm_mutator *m, size_t n) {
     REQUIRE(kept[1] == i && is_in_use(kept));
     REQUIRE(alm_core.collect(m) == ALM_OK);
   }
+  t.decide = NULL;
+  REQUIRE(nsleeper == 4 * n);
 }
 
 static void blocked_regions_begin_and_end_once(void **state) {
@@ -756,7 +805,8 @@ int main(void) {
       cmocka_unit_test(large_objects_are_zeroed_when_that_is_asked_for),
       cmocka_unit_test(a_large_object_grows_where_there_is_room),
       cmocka_unit_test(a_collection_calls_the_face_in_order),
-      cmocka_unit_test(by_a_guest_too),
+      cmocka_unit_test(a_guest_calls_the_face_in_the_same_order),
+      cmocka_unit_test(without_memory_the_world_stops_and_starts),
       cmocka_unit_test(without_the_lock_nothing_is_collected),
       cmocka_unit_test(who_collects_while_another_has_the_lock_is_told),
       cmocka_unit_test(decide_may_mark_and_drain),

@@ -239,6 +239,9 @@ static void act(struct alm_mutator *m, size_t seed) {
     case 3:
       visit_beside_others(m);
       break;
+    case 4: /* for now nothing is collected, or again */
+      atomic_store(&t.is_shut, !atomic_load(&t.is_shut));
+      break;
     default:
       break;
     }
@@ -281,6 +284,7 @@ static void threads_take_grow_and_delete_each_others_objects(void **state) {
   for (size_t i = 0; i < ACTORS; i++) {
     REQUIRE(pthread_join(threads[i], NULL) == 0);
   }
+  atomic_store(&t.is_shut, false);
   by_thread(visit_all, NOTHING_ELSE);
   collected(1);
   by_thread(visit_all, NOTHING_ELSE);
