@@ -384,12 +384,12 @@ bool gc_finalizers_wait(void) {
  * have been left by longjmp. */
 static bool gc_final_may_begin(struct gc_thread *t) {
   enum { POSTPONED_MAX = 8, NESTED_MAX = 16 };
-  uint32_t most = POSTPONED_MAX << t->finalizing;
+  uint32_t most = (uint32_t)POSTPONED_MAX << t->finalizing;
   if (t->finalizing > 0 && ++t->postponed < most) {
     return false;
   }
   t->postponed = 0;
-  t->finalizing += t->finalizing < NESTED_MAX;
+  t->finalizing += t->finalizing < NESTED_MAX ? 1 : 0;
   return true;
 }
 
