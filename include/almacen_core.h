@@ -157,8 +157,8 @@ struct alm_core_table {
   size_t (*release)(size_t keep);
 
   /* While marking: words of memory; what an object refers to; all that was
-   * found until now. An alm_core_trace's visitor is its marker. `is_base_only`: pointers to first bytes and
-   * displacements count. */
+   * found until now. An alm_core_trace's visitor is its marker. `is_base_only`:
+   * pointers to first bytes and displacements count. */
   void (*mark_range)(struct alm_marker *m, const void *from, size_t bytes,
                      bool is_base_only);
   void (*mark_contents)(struct alm_marker *m, void *object);

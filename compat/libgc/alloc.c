@@ -15,7 +15,7 @@
 
 enum { PAGE = 8192, MANY_BYTES_MAX = 4096 };
 
-/* ---- making ------------------------------------------------------------------ */
+/* ---- making -------------------------------------------------------------- */
 
 /* The next slot of the run for n bytes, n <= SMALL_MAX; NULL: it is empty. */
 static inline void *gc_bump(uint32_t layouts, size_t n) {
@@ -116,7 +116,7 @@ void *GC_malloc_stubborn(size_t bytes) {
   return GC_malloc(bytes);
 }
 
-/* ---- kinds by number ----------------------------------------------------------- */
+/* ---- kinds by number ----------------------------------------------------- */
 
 static unsigned gc_checked_kind(int kind, const char *call) {
   if (kind < 0 || kind >= KINDS_MAX || !gc.kinds[kind].is_used) {
@@ -199,7 +199,7 @@ void *GC_malloc_many(size_t bytes) {
   return list;
 }
 
-/* ---- finding ------------------------------------------------------------------- */
+/* ---- finding ------------------------------------------------------------- */
 
 bool gc_find(const void *p, struct alm_core_object *out) {
   return gc.heap != NULL && gc.core->find(gc.heap, p, out);
@@ -249,7 +249,7 @@ size_t GC_get_size_map_at(int bytes) {
              : (size_t)-1;
 }
 
-/* ---- freeing ------------------------------------------------------------------- */
+/* ---- freeing ------------------------------------------------------------- */
 
 /* GC_memalign may have returned a page of a larger object. */
 static bool gc_is_aligned_inside(const struct alm_core_object *o,
@@ -327,7 +327,7 @@ void *GC_realloc(void *p, size_t bytes) {
   return q;
 }
 
-/* ---- strings and alignment ----------------------------------------------------- */
+/* ---- strings and alignment ----------------------------------------------- */
 
 char *GC_strdup(const char *s) {
   size_t bytes = s != NULL ? strlen(s) + 1 : 0;

@@ -32,7 +32,7 @@ static int GC_CALLBACK gc_never_stop(void) {
   return 0;
 }
 
-/* ---- the public variables ---------------------------------------------------------- */
+/* ---- the public variables ------------------------------------------------ */
 
 GC_word GC_gc_no = 0;
 int GC_parallel = 0;
@@ -222,7 +222,7 @@ int GC_get_parallel(void) {
   return GC_parallel;
 }
 
-/* ---- the start, memory ------------------------------------------------------------------ */
+/* ---- the start, memory --------------------------------------------------- */
 
 static void gc_apply_divisor(void) {
   GC_word divisor = GC_free_space_divisor ? GC_free_space_divisor : 1;
@@ -324,14 +324,15 @@ int GC_expand_hp(size_t bytes) {
 }
 
 void GC_register_displacement(size_t bytes) {
+  enum { DISPLACEMENT_MAX = 4095 }; /* the core's */
   gc_start();
-  if (bytes >= 4096) {
+  if (bytes > DISPLACEMENT_MAX) {
     gc_fail("GC_register_displacement: above 4095");
   }
   gc.core->add_displacement(gc.heap, bytes);
 }
 
-/* ---- collecting ---------------------------------------------------------------------------- */
+/* ---- collecting ---------------------------------------------------------- */
 
 bool gc_control_may_collect(void) {
   GC_stop_func stop = gc_request.is_made ? gc_request.stop : gc_control.stop;
@@ -420,7 +421,7 @@ int GC_is_disabled(void) {
   return GC_dont_gc != 0;
 }
 
-/* ---- what a collection tells ------------------------------------------------------------------ */
+/* ---- what a collection tells --------------------------------------------- */
 
 static void gc_tell(GC_EventType event) {
   if (gc_control.on_collection != NULL) {
@@ -520,7 +521,7 @@ void gc_control_find_leaks(struct alm_marker *m) {
   }
 }
 
-/* ---- numbers -------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------- */
 
 struct gc_numbers {
   struct alm_heap_stats heap;
@@ -643,7 +644,7 @@ unsigned long GC_get_full_gc_total_time(void) {
              : 0;
 }
 
-/* ---- dumps ---------------------------------------------------------------------------------------- */
+/* ---- dumps --------------------------------------------------------------- */
 
 struct gc_row_count {
   unsigned kind;

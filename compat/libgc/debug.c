@@ -45,7 +45,7 @@ size_t GC_get_debug_header_size(void) {
   return HEADER;
 }
 
-/* ---- making and freeing ----------------------------------------------------------------- */
+/* ---- making and freeing -------------------------------------------------- */
 
 static void *gc_debug_end(const struct gc_debug *d) {
   return (char *)(uintptr_t)d + HEADER + d->bytes;
@@ -248,7 +248,7 @@ void GC_debug_register_displacement(size_t bytes) {
   GC_register_displacement(bytes + HEADER);
 }
 
-/* ---- finalizers ------------------------------------------------------------------------------ */
+/* ---- finalizers ---------------------------------------------------------- */
 
 static void GC_CALLBACK gc_debug_call(void *base, void *data) {
   struct gc_debug_closure *c = data;
@@ -324,7 +324,7 @@ void GC_debug_register_finalizer_unreachable(void *p, GC_finalization_proc fn,
                     old_data);
 }
 
-/* ---- smashed objects --------------------------------------------------------------------------- */
+/* ---- smashed objects ----------------------------------------------------- */
 
 static void gc_debug_check_one(const struct alm_core_object *o, void *unused) {
   (void)unused;
@@ -375,7 +375,7 @@ void gc_debug_say_leaked(void *object, size_t bytes, unsigned kind) {
   }
 }
 
-/* ---- checks of pointers ----------------------------------------------------------------------------- */
+/* ---- checks of pointers -------------------------------------------------- */
 
 static void GC_CALLBACK gc_same_obj_fail(void *p, void *q) {
   gc_print("GC_same_obj: %p and %p are not in the same object\n", p, q);

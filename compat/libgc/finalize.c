@@ -49,7 +49,7 @@ static struct {
   GC_await_finalize_proc await;
 } gc_final = {.queue_end = &gc_final.queue, .notified = (GC_word)-1};
 
-/* ---- the table --------------------------------------------------------------------- */
+/* ---- the table ----------------------------------------------------------- */
 
 static struct gc_finalizer **gc_final_bucket(const void *object) {
   uint64_t mixed = ((uintptr_t)object >> 4) * 0x9e3779b97f4a7c15u;
@@ -100,7 +100,7 @@ static void gc_final_insert(struct gc_finalizer *f) {
   gc_final.count++;
 }
 
-/* ---- registration -------------------------------------------------------------------- */
+/* ---- registration -------------------------------------------------------- */
 
 /* Set, replace or (fn NULL) remove. False: no memory; nothing has changed. */
 static bool gc_final_set_locked(const struct alm_core_object *o,
@@ -208,7 +208,7 @@ void gc_finalizers_forget(void *object) {
   gc_unlock();
 }
 
-/* ---- deciding, with the world stopped ------------------------------------------------- */
+/* ---- deciding, with the world stopped ------------------------------------ */
 
 static void gc_mark_pointer(struct alm_marker *m, void *const *at) {
   gc.core->mark_range(m, at, sizeof *at, false);
@@ -327,7 +327,7 @@ void gc_finalizers_report(void *arg, struct alm_marker *m) {
 void GC_push_finalizer_structures(void) {
 }
 
-/* ---- calling ------------------------------------------------------------------------------ */
+/* ---- calling ------------------------------------------------------------- */
 
 /* The oldest of the queue, into the caller's frame: from when the lock is free
  * nothing else keeps the object and the data. False: the queue is empty. */
@@ -384,12 +384,12 @@ bool gc_finalizers_wait(void) {
  * have been left by longjmp. */
 static bool gc_final_may_begin(struct gc_thread *t) {
   enum { POSTPONED_MAX = 8, NESTED_MAX = 16 };
-  uint32_t most = POSTPONED_MAX << t->finalizing;
+  uint32_t most = (uint32_t)POSTPONED_MAX << t->finalizing;
   if (t->finalizing > 0 && ++t->postponed < most) {
     return false;
   }
   t->postponed = 0;
-  t->finalizing += t->finalizing < NESTED_MAX;
+  t->finalizing += t->finalizing < NESTED_MAX ? 1 : 0;
   return true;
 }
 

@@ -57,7 +57,7 @@ struct alm_marker *gc_marker_set(struct alm_marker *m) {
   return old;
 }
 
-/* ---- marking by descriptor ------------------------------------------------------ */
+/* ---- marking by descriptor ----------------------------------------------- */
 
 static void gc_mark_bits(struct alm_marker *m, const GC_word *at,
                          GC_word bits) {
@@ -176,7 +176,7 @@ static void gc_trace_finalized(void *kind, void *object, size_t bytes,
   gc.core->mark_range(m, words + 1, bytes - WORD, gc.is_base_only);
 }
 
-/* ---- kinds ----------------------------------------------------------------------- */
+/* ---- kinds --------------------------------------------------------------- */
 
 static alm_core_trace gc_trace_of(unsigned kind) {
   switch (kind) {
@@ -291,7 +291,7 @@ void GC_register_describe_type_fn(int kind, GC_describe_type_fn fn) {
   }
 }
 
-/* ---- typed objects ----------------------------------------------------------------- */
+/* ---- typed objects ------------------------------------------------------- */
 
 /* An approximation that is always right: all words, when memory is out. */
 static GC_descr gc_make_extended(const GC_word *bitmap, size_t words,
@@ -347,12 +347,6 @@ GC_descr GC_make_descriptor(const GC_word *bitmap, size_t len) {
   return d | GC_DS_BITMAP;
 }
 
-/* The end of what an object that was asked for with n bytes can hold. */
-static char *gc_end_of(void *p, size_t n) {
-  size_t bytes = n <= SMALL_MAX ? gc_slot_bytes(n) : (n + 8191) / 8192 * 8192;
-  return (char *)p + bytes;
-}
-
 void *GC_malloc_explicitly_typed(size_t bytes, GC_descr d) {
   size_t n;
   if (__builtin_add_overflow(bytes, (size_t)WORD, &n)) {
@@ -360,8 +354,8 @@ void *GC_malloc_explicitly_typed(size_t bytes, GC_descr d) {
   }
   char *p = gc_alloc(KIND_TYPED, n);
   struct alm_core_object o;
-  if (p != NULL && n <= SMALL_MAX - 1) {
-    *(GC_descr *)(void *)(gc_end_of(p, n + gc.extra) - WORD) = d;
+  if (p != NULL && n + gc.extra <= SMALL_MAX) {
+    *(GC_descr *)(void *)(p + gc_slot_bytes(n + gc.extra) - WORD) = d;
   } else if (p != NULL && gc_find(p, &o) && o.base == p) {
     *(GC_descr *)(void *)(p + o.bytes - WORD) = d;
   }
@@ -387,7 +381,7 @@ void *GC_calloc_explicitly_typed(size_t count, size_t bytes, GC_descr d) {
   return p;
 }
 
-/* ---- gcj ---------------------------------------------------------------------------- */
+/* ---- gcj ----------------------------------------------------------------- */
 
 void GC_init_gcj_malloc(int index, void *proc) {
   gc_start();
@@ -420,7 +414,7 @@ void *GC_gcj_malloc_ignore_off_page(size_t bytes, void *type) {
   return GC_gcj_malloc(bytes, type);
 }
 
-/* ---- disclaim ------------------------------------------------------------------------ */
+/* ---- disclaim ------------------------------------------------------------ */
 
 void GC_register_disclaim_proc(int kind, GC_disclaim_proc proc,
                                int marks_from_all) {
@@ -502,7 +496,7 @@ void gc_kinds_disclaim(struct alm_marker *m) {
   }
 }
 
-/* ---- for callbacks ---------------------------------------------------------------------- */
+/* ---- for callbacks ------------------------------------------------------- */
 
 struct GC_ms_entry *GC_mark_and_push(void *p, struct GC_ms_entry *stack,
                                      struct GC_ms_entry *limit, void **from) {
@@ -576,7 +570,7 @@ void *GC_clear_stack(void *p) {
   return p;
 }
 
-/* ---- reachable objects --------------------------------------------------------------------- */
+/* ---- reachable objects --------------------------------------------------- */
 
 struct gc_enumeration {
   GC_reachable_object_proc proc;

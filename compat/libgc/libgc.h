@@ -66,6 +66,7 @@ enum {
 
 enum {
   GRANULE = 16,
+  OS_PAGE = 4096, /* mincore's */
   SMALL_MAX = 32768,
   STEPS = SMALL_MAX / GRANULE + 1,
   RUNS_MAX = 4096,
@@ -247,7 +248,8 @@ GC_INTERNAL void gc_threads_fork_child(void);
 
 GC_INTERNAL void gc_control_start(void);
 GC_INTERNAL bool gc_control_may_collect(void);
-/* A large object was made: tell the client of the heap's size if it has grown. */
+/* A large object was made: tell the client of the heap's size if it has
+ * grown. */
 GC_INTERNAL void gc_control_see_size(void);
 /* Events of a collection, in its order. */
 GC_INTERNAL void gc_control_before_stop(void *arg);

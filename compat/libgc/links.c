@@ -39,7 +39,7 @@ static struct {
   GC_toggleref_func decide;
 } gc_toggles;
 
-/* ---- links -------------------------------------------------------------------------- */
+/* ---- links --------------------------------------------------------------- */
 
 static struct gc_link **gc_link_bucket(const struct gc_links *l, void **at) {
   uint64_t mixed = ((uintptr_t)at >> 3) * 0x9e3779b97f4a7c15u;
@@ -263,7 +263,7 @@ void gc_links_show(void) {
   gc_links_show_of(&gc_long_links, "long");
 }
 
-/* ---- toggle references ----------------------------------------------------------------- */
+/* ---- toggle references --------------------------------------------------- */
 
 static bool gc_toggles_grow(void) {
   size_t room = gc_toggles.room ? 2 * gc_toggles.room : 64;

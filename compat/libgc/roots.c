@@ -57,7 +57,7 @@ static struct {
   GC_has_static_roots_func filter;
 } gc_roots;
 
-/* ---- ranges -------------------------------------------------------------------- */
+/* ---- ranges -------------------------------------------------------------- */
 
 static bool gc_ranges_add(struct gc_ranges *r, uintptr_t low, uintptr_t high) {
   if (r->count == r->room) {
@@ -171,7 +171,7 @@ GC_push_other_roots_proc GC_get_push_other_roots(void) {
   return proc;
 }
 
-/* ---- marking ------------------------------------------------------------------------ */
+/* ---- marking ------------------------------------------------------------- */
 
 /* The next excluded range at or after `from`; {end, end}: none before end. */
 static struct gc_range gc_next_excluded(uintptr_t from, uintptr_t end) {
@@ -197,7 +197,7 @@ static void gc_mark_static(struct alm_marker *m, const struct gc_range *r) {
 }
 
 static bool gc_is_mapped(uintptr_t at, size_t bytes) {
-  enum { OS_PAGE = 4096, PAGES = 256 };
+  enum { PAGES = 256 };
   unsigned char residence[PAGES];
   uintptr_t from = at & ~(uintptr_t)(OS_PAGE - 1), end = at + bytes;
   for (; from < end; from += PAGES * OS_PAGE) {
@@ -243,7 +243,7 @@ static void gc_mark_tls(struct alm_marker *m,
   }
 }
 
-/* ---- loaded objects -------------------------------------------------------------- */
+/* ---- loaded objects ------------------------------------------------------ */
 
 static bool gc_is_ours(uintptr_t low, uintptr_t high) {
   uintptr_t state = (uintptr_t)&gc, core = (uintptr_t)gc.core;
@@ -381,7 +381,7 @@ void gc_roots_report(void *arg, struct alm_marker *m) {
   (void)gc_marker_set(old);
 }
 
-/* ---- questions ----------------------------------------------------------------------- */
+/* ---- questions ----------------------------------------------------------- */
 
 bool gc_roots_include(const void *p) {
   gc_lock();

@@ -36,14 +36,13 @@ static struct {
   int suspend_signal;
   int restart_signal;
   unsigned markers;
-  bool is_forked_by_client; /* GC_set_handle_fork(-1) */
 } gc_options = {.log_fd = STDERR_FILENO, .suspend_signal = -1};
 
 /* The core of the malloc face or the library, if one is in the process. */
 extern const struct alm_core_table gc_core_linked __asm__("alm_core")
     __attribute__((weak));
 
-/* ---- the lock ---------------------------------------------------------------- */
+/* ---- the lock ------------------------------------------------------------ */
 
 /* The holder may come again: some functions are to be called with the lock and
  * some without, and the collector calls the client while it has it. */
@@ -119,7 +118,7 @@ void *GC_call_with_alloc_lock(GC_fn_type fn, void *client_data) {
   return result;
 }
 
-/* ---- messages ---------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------ */
 
 static void gc_write(int fd, const char *format, va_list args) {
   char line[512];
@@ -230,7 +229,7 @@ void GC_set_log_fd(int fd) {
   gc_options.log_fd = fd;
 }
 
-/* ---- the environment --------------------------------------------------------- */
+/* ---- the environment ----------------------------------------------------- */
 
 bool gc_env_number(const char *name, uint64_t *out) {
   const char *text = getenv(name);
@@ -293,7 +292,7 @@ static void gc_print_address_map(void) {
   }
 }
 
-/* ---- fork -------------------------------------------------------------------- */
+/* ---- fork ---------------------------------------------------------------- */
 
 static void gc_fork_prepare(void) {
   gc_lock(); /* before the core's, see LOCKS */
@@ -309,11 +308,10 @@ static void gc_fork_child(void) {
   gc_unlock(); /* by the same thread, though it has another number now */
 }
 
-void GC_set_handle_fork(int value) {
-  gc_options.is_forked_by_client = value == -1;
-}
-
 /* The handlers are always there, so these have nothing left to do. */
+void GC_set_handle_fork(int value) {
+  (void)value;
+}
 void GC_atfork_prepare(void) {
 }
 void GC_atfork_parent(void) {
@@ -321,7 +319,7 @@ void GC_atfork_parent(void) {
 void GC_atfork_child(void) {
 }
 
-/* ---- signals and markers, which the heap is made with ------------------------ */
+/* ---- signals and markers, which the heap is made with -------------------- */
 
 void GC_set_suspend_signal(int signal) {
   if (!gc.is_started) {
@@ -347,7 +345,7 @@ void GC_set_markers_count(unsigned markers) {
   gc_options.markers = markers;
 }
 
-/* ---- the start --------------------------------------------------------------- */
+/* ---- the start ----------------------------------------------------------- */
 
 static const struct alm_face gc_face = {
     .try_lock = gc_try_lock,

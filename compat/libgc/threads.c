@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STARTS_PER_BLOCK = 255, OS_PAGE = 4096 };
+enum { STARTS_PER_BLOCK = 255 };
 
 /* What a record's state says in its lowest bits. Above it is a number, another
  * one for each thread: by that, who has seen a record and means to change it
@@ -59,7 +59,7 @@ struct gc_starts {
 static struct gc_starts gc_starts;
 static uint64_t gc_starts_count; /* numbers given; relaxed */
 
-/* ---- registration ---------------------------------------------------------------- */
+/* ---- registration -------------------------------------------------------- */
 
 static const char *gc_thread_pointer(void) {
   const char *p;
@@ -199,7 +199,7 @@ void gc_threads_tell(GC_on_thread_event_proc fn, GC_EventType event) {
   }
 }
 
-/* ---- stacks ------------------------------------------------------------------------- */
+/* ---- stacks -------------------------------------------------------------- */
 
 int GC_get_stack_base(struct GC_stack_base *base) {
   pthread_attr_t attr;
@@ -309,7 +309,7 @@ void gc_threads_mark(struct alm_marker *m) {
   }
 }
 
-/* ---- blocked regions -------------------------------------------------------------------- */
+/* ---- blocked regions ----------------------------------------------------- */
 
 /* The end of the frame of the function it is used in. */
 #define GC_FRAME_TOP ((char *)__builtin_frame_address(0) + 2 * sizeof(void *))
@@ -349,7 +349,7 @@ __attribute__((noinline)) void *GC_call_with_gc_active(GC_fn_type fn,
   return result;
 }
 
-/* ---- stopping threads from outside --------------------------------------------------------- */
+/* ---- stopping threads from outside --------------------------------------- */
 
 void GC_stop_world_external(void) {
   if (!gc_enter()) {
@@ -451,7 +451,7 @@ int GC_is_thread_suspended(GC_SUSPEND_THREAD_ID id) {
   return is;
 }
 
-/* ---- starting threads ------------------------------------------------------------------------ */
+/* ---- starting threads ---------------------------------------------------- */
 
 typedef int (*gc_create_function)(pthread_t *id, const pthread_attr_t *attr,
                                   void *(*fn)(void *), void *arg);

@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-/* ---- heaps and threads ------------------------------------------------------- */
+/* ---- heaps and threads --------------------------------------------------- */
 
 static enum alm_err core_heap_create(const struct alm_heap_options *options,
                                      const struct alm_face *face,
@@ -78,7 +78,7 @@ static void core_section_end(struct alm_mutator *m) {
   }
 }
 
-/* ---- objects ----------------------------------------------------------------- */
+/* ---- objects ------------------------------------------------------------- */
 
 static uint32_t core_layouts(struct alm_heap *heap, enum alm_kind kind,
                              alm_core_trace trace, void *arg, bool is_root) {
@@ -163,7 +163,7 @@ static void core_del(struct alm_heap *heap, struct alm_mutator *m, void *p) {
   lock_section_end();
 }
 
-/* ---- collections ------------------------------------------------------------- */
+/* ---- collections --------------------------------------------------------- */
 
 static enum alm_err core_collect(struct alm_mutator *m) {
   world_enter();
@@ -287,7 +287,7 @@ static void core_stats(struct alm_heap *heap, struct alm_heap_stats *out,
                                         : (unsigned)min_size(os_cpus(), 8);
 }
 
-/* ---- marking ----------------------------------------------------------------- */
+/* ---- marking ------------------------------------------------------------- */
 
 static void core_mark_range(struct alm_marker *m, const void *from,
                             size_t bytes, bool is_base_only) {
@@ -314,7 +314,7 @@ static void core_set_mark(const void *object, bool is_marked) {
   }
 }
 
-/* ---- records of the face ------------------------------------------------------ */
+/* ---- records of the face ------------------------------------------------- */
 
 #define CORE_POOL(bytes)                                                       \
   { bytes, NULL }
