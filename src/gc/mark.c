@@ -15,8 +15,10 @@ enum { MARKERS_MAX = 8, RING = 16 };
 /* Objects above this are scanned in pieces of it (but for traced ones). */
 enum { PIECE_BYTES = ALM_TORTURE ? 64 : 128 << 10 };
 
-/* An item's bit 0: not an object but the start of a further piece of one. */
-enum { ITEM_PIECE = 1 };
+/* An item's bit 0: not an object but the start of a further piece of one. Bit
+ * 1: a conservative object of two words, which Lisps are full of: there is
+ * nothing to look up for it. */
+enum { ITEM_PIECE = 1, ITEM_PAIR = 2, PAIR_BYTES = 16 };
 
 struct marker {
   struct alm_heap *heap;
@@ -76,45 +78,51 @@ ALM_INLINE bool mark_push(struct marker *m, uintptr_t item) {
   return true;
 }
 
-/* The slot's object is in use; mark and push it if it is not marked. */
-ALM_INLINE void mark_slot(struct marker *m, struct collected *c, uintptr_t slot,
-                          uintptr_t object) {
-  if (!marks_set(slot, m->is_alone)) {
+/* The object at `at` is in use; mark and push it if it is not marked. */
+ALM_INLINE void mark_object(struct marker *m, struct collected *c,
+                            struct mark_place at, uintptr_t object) {
+  if (!marks_set_at(at, m->is_alone)) {
     return;
   }
-  bool is_large = c->span.class == 0;
-  size_t bytes = is_large ? c->span.npages << PAGE_SHIFT
-                          : sizeclasses[c->span.class].object_bytes;
-  m->bytes += bytes;
   m->objects++;
+  if (c->span.class == 0) {
+    size_t bytes = c->span.npages << PAGE_SHIFT;
+    m->bytes += bytes;
+    m->light_bytes += c->kind == ALM_NOSCAN ? bytes : 0;
+  } else {
+    m->bytes += c->object_bytes + c->header_bytes;
+  }
   if (c->kind != ALM_NOSCAN) {
-    (void)mark_push(m, object);
-  } else if (is_large) {
-    m->light_bytes += bytes;
+    bool is_pair = c->kind == ALM_CONSERVATIVE && c->object_bytes == PAIR_BYTES;
+    (void)mark_push(m, is_pair ? object | ITEM_PAIR : object);
   }
 }
 
-/* Test, mark and push what p points into. */
+/* Test, mark and push what p points into. Most pointers are to the first
+ * granule of an object, whose bit is the object's. */
 static void mark_candidate_now(struct marker *m, uintptr_t p,
                                bool is_base_only) {
   struct found f;
-  if (marks_test(p)) {
-    return; /* to the first granule of what is marked */
-  }
-  if (!heap_find_in_region(m->heap, p, &f)) {
+  struct mark_place at = marks_place(p);
+  if ((atomic_load_relaxed(at.word) & at.bit) ||
+      !heap_find_in_region(m->heap, p, &f)) {
     return;
   }
   uintptr_t object = found_object(&f);
-  if (is_base_only && !heap_is_displacement(m->heap, p - object)) {
+  if (is_base_only && p != object &&
+      !heap_is_displacement(m->heap, p - object)) {
     return;
   }
-  mark_slot(m, f.c, f.slot, object);
+  if (unlikely(p - f.slot >= (uintptr_t)1 << GRANULE_SHIFT)) {
+    at = marks_place(f.slot);
+  }
+  mark_object(m, f.c, at, object);
 }
 
 void mark_root_span(struct marker *m, struct collected *c) {
   struct span *s = &c->span;
   if (s->class == 0) {
-    mark_slot(m, c, s->base, s->base);
+    mark_object(m, c, marks_place(s->base), s->base);
     return;
   }
   for (unsigned i = 0; i < span_nwords(s); i++) {
@@ -122,7 +130,7 @@ void mark_root_span(struct marker *m, struct collected *c) {
     uint64_t used = ~atomic_load_relaxed(&s->free_bits[i]) & bits_low(n);
     for (; used != 0; used &= used - 1) {
       uintptr_t slot = span_slot_address(s, i * 64 + bits_ctz(used));
-      mark_slot(m, c, slot, slot + c->header_bytes);
+      mark_object(m, c, marks_place(slot), slot + c->header_bytes);
     }
   }
 }
@@ -266,6 +274,13 @@ static __attribute__((noinline)) void mark_scan_part(struct marker *m,
 
 /* The item is an object or a piece of one. */
 static void mark_scan(struct marker *m, uintptr_t item) {
+  if (item & ITEM_PAIR) {
+    const uintptr_t *pair = (const uintptr_t *)(item - ITEM_PAIR);
+    m->is_base_only = m->heap->is_base_only;
+    mark_word(m, pair[0]);
+    mark_word(m, pair[1]);
+    return;
+  }
   uintptr_t from = item & ~(uintptr_t)ITEM_PIECE;
   /* found once already, when it was marked */
   struct collected *c = collected_of(arena_span(arena_page_of((void *)from)));

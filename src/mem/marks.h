@@ -39,20 +39,32 @@ ALM_INLINE bool marks_test(uintptr_t p) {
   return (atomic_load_relaxed(&marks_words[i / 64]) >> (i % 64)) & 1;
 }
 
-/* True: it was clear. `alone`: nobody else marks now. */
-ALM_INLINE bool marks_set(uintptr_t p, bool alone) {
+/* Where a bit is. */
+struct mark_place {
+  uint64_t *word;
+  uint64_t bit;
+};
+
+ALM_INLINE struct mark_place marks_place(uintptr_t p) {
   size_t i = marks_index(p);
-  uint64_t bit = (uint64_t)1 << (i % 64);
-  uint64_t *word = &marks_words[i / 64];
-  uint64_t old = atomic_load_relaxed(word);
-  if (old & bit) {
+  return (struct mark_place){&marks_words[i / 64], (uint64_t)1 << (i % 64)};
+}
+
+/* True: it was clear. `alone`: nobody else marks now. */
+ALM_INLINE bool marks_set_at(struct mark_place at, bool alone) {
+  uint64_t old = atomic_load_relaxed(at.word);
+  if (old & at.bit) {
     return false;
   }
   if (alone) {
-    atomic_store_relaxed(word, old | bit);
+    atomic_store_relaxed(at.word, old | at.bit);
     return true;
   }
-  return !(atomic_or_relaxed(word, bit) & bit);
+  return !(atomic_or_relaxed(at.word, at.bit) & at.bit);
+}
+
+ALM_INLINE bool marks_set(uintptr_t p, bool alone) {
+  return marks_set_at(marks_place(p), alone);
 }
 
 ALM_INLINE void marks_clear(uintptr_t p) {
