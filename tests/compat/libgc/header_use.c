@@ -222,7 +222,7 @@ static void settings(void) {
   SHOW(GC_get_warn_proc() == GC_ignore_warn_proc);
 #endif
 #ifdef GC_INITIAL_HEAP_SIZE
-  SHOW(GC_get_heap_size() >= GC_INITIAL_HEAP_SIZE);
+  SHOW(GC_get_heap_size() > GC_INITIAL_HEAP_SIZE / 2);
 #endif
 }
 
