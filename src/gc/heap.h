@@ -245,18 +245,22 @@ ALM_INLINE uintptr_t found_object(const struct found *f) {
   return f->slot + f->c->header_bytes;
 }
 
-/* As heap_find, and p lies in a page below heap_map.npages. */
-ALM_INLINE bool heap_find_in_region(const struct alm_heap *h, uintptr_t p,
-                                    struct found *f) {
+/* The heap's span around p, which lies in a page below heap_map.npages. */
+ALM_INLINE struct collected *heap_span_at(const struct alm_heap *h,
+                                          uintptr_t p) {
   struct span *s = arena_span(arena_page_of((const void *)p));
   if (s == NULL || !atomic_load_relaxed(&s->is_collected)) {
-    return false;
+    return NULL;
   }
   struct collected *c = collected_of(s);
+  return atomic_load_relaxed(&c->heap) == h ? c : NULL;
+}
+
+/* The object in use around p, which lies in the span. */
+ALM_INLINE bool heap_find_in_span(struct collected *c, uintptr_t p,
+                                  struct found *f) {
+  const struct span *s = &c->span;
   f->c = c;
-  if (atomic_load_relaxed(&c->heap) != h) {
-    return false;
-  }
   if (s->class == 0) {
     f->slot = s->base;
     f->index = 0;
@@ -276,7 +280,9 @@ ALM_INLINE bool heap_find_in_region(const struct alm_heap *h, uintptr_t p,
  * of p. */
 ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
                           struct found *f) {
-  return arena_contains((const void *)p) && heap_find_in_region(h, p, f);
+  struct collected *c =
+      arena_contains((const void *)p) ? heap_span_at(h, p) : NULL;
+  return c != NULL && heap_find_in_span(c, p, f);
 }
 
 /* The same, and p is the first byte of an object that has its slot for itself.

@@ -99,13 +99,17 @@ ALM_INLINE void mark_object(struct marker *m, struct collected *c,
 }
 
 /* Test, mark and push what p points into. Most pointers are to the first
- * granule of an object, whose bit is the object's. */
+ * granule of an object, whose bit is the object's. (Only of a span of the heap
+ * are there bits, and nobody else changes them.) */
 static void mark_candidate_now(struct marker *m, uintptr_t p,
                                bool is_base_only) {
   struct found f;
+  struct collected *c = heap_span_at(m->heap, p);
+  if (c == NULL) {
+    return;
+  }
   struct mark_place at = marks_place(p);
-  if ((atomic_load_relaxed(at.word) & at.bit) ||
-      !heap_find_in_region(m->heap, p, &f)) {
+  if ((atomic_load_relaxed(at.word) & at.bit) || !heap_find_in_span(c, p, &f)) {
     return;
   }
   uintptr_t object = found_object(&f);
@@ -116,7 +120,7 @@ static void mark_candidate_now(struct marker *m, uintptr_t p,
   if (unlikely(p - f.slot >= (uintptr_t)1 << GRANULE_SHIFT)) {
     at = marks_place(f.slot);
   }
-  mark_object(m, f.c, at, object);
+  mark_object(m, c, at, object);
 }
 
 void mark_root_span(struct marker *m, struct collected *c) {

@@ -168,6 +168,28 @@ __attribute__((no_sanitize("address"))) static bool is_clobbered(
   return p[0] == 0xdbdbdbdbdbdbdbdb && p[3] == p[0];
 }
 
+/* Mark bits are ready as far as collected spans reach. */
+static void pointers_to_pages_without_mark_bits_are_ignored(void **state) {
+  (void)state;
+  enum { BLOCKS = 16, BLOCK_BYTES = 32 << 20 };
+  static char *blocks[BLOCKS], *ends[BLOCKS];
+  begin((struct alm_heap_options){0});
+  uint64_t *seven = number(7);
+  for (int i = 0; i < BLOCKS; i++) {
+    blocks[i] = alm_malloc(BLOCK_BYTES); /* untouched: address space only */
+    REQUIRE(blocks[i] != NULL);
+    ends[i] = blocks[i] + BLOCK_BYTES - 64;
+  }
+  REQUIRE(alm_root_add(t.heap, blocks, sizeof blocks) == ALM_OK);
+  REQUIRE(alm_root_add(t.heap, ends, sizeof ends) == ALM_OK);
+  REQUIRE(alm_collect(t.m) == ALM_OK);
+  require_number(seven, 7);
+  for (int i = 0; i < BLOCKS; i++) {
+    alm_free(blocks[i]);
+  }
+  end();
+}
+
 static void objects_that_are_freed_are_overwritten_on_demand(void **state) {
   (void)state;
   size_t n = 0;
@@ -192,6 +214,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_root_is_visited_once),
       cmocka_unit_test(a_root_is_not_read_after_its_removal),
+      cmocka_unit_test(pointers_to_pages_without_mark_bits_are_ignored),
       cmocka_unit_test(objects_that_are_freed_are_overwritten_on_demand),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
