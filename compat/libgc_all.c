@@ -27,7 +27,16 @@ static int libgc_real_join(pthread_t id, void **result);
 #include "libgc/links.c"
 #include "libgc/roots.c"
 #include "libgc/start.c"
+#include "libgc/table.c"
 #include "libgc/threads.c"
+
+/* What the face knows of the core without being able to include it. */
+STATIC_CHECK((int)RUNS_MAX == (int)LAYOUT_COUNT);
+STATIC_CHECK(NO_LAYOUTS + SIZECLASS_COUNT <= RUNS_MAX);
+STATIC_CHECK((int)LAYOUT_TYPES + KINDS_MAX * SIZECLASS_COUNT <= NO_LAYOUTS);
+STATIC_CHECK((int)SMALL_MAX == (int)SMALL_BYTES_MAX);
+STATIC_CHECK(PAGE == PAGE_BYTES);
+STATIC_CHECK(DISPLACEMENT_MAX == DISPLACEMENTS - 1);
 
 static int libgc_real_create(pthread_t *id, const pthread_attr_t *attr,
                              void *(*fn)(void *), void *arg) {

@@ -73,7 +73,6 @@ struct alm_core_object {
 struct alm_core_stats {
   uint64_t since_bytes;      /* allocated since the last collection */
   uint64_t deleted_bytes;    /* by `del` since then                 */
-  uint64_t free_bytes;       /* of the process's pages, resident    */
   uint64_t mapped_bytes_max; /* in use or free, the most there was */
   unsigned markers;
 };

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <wchar.h>
 
-enum { PAGE = 8192, MANY_BYTES_MAX = 4096 };
+enum { MANY_BYTES_MAX = 4096 };
 
 /* ---- making -------------------------------------------------------------- */
 

@@ -67,6 +67,7 @@ static struct {
   uint64_t max_bytes;   /* 0: none                             */
   uint64_t told_bytes;  /* the size GC_on_heap_resize has seen */
   uint64_t measured_ns; /* pauses before the measurement       */
+  int helpers;          /* markers beside who collects         */
   bool is_measured;
   bool prints_stats;
   bool is_incremental;
@@ -207,11 +208,8 @@ unsigned GC_get_version(void) {
 /* The markers' threads are made by the first collection; but a program that
  * has one thread is told that there are none. */
 void GC_start_mark_threads(void) {
-  struct alm_heap_stats stats;
-  struct alm_core_stats more;
   gc_start();
-  gc.core->stats(gc.heap, &stats, &more);
-  GC_parallel = (int)more.markers - 1;
+  __atomic_store_n(&GC_parallel, gc_control.helpers, __ATOMIC_RELAXED);
 }
 
 GC_word GC_get_gc_no(void) {
@@ -238,6 +236,10 @@ static void gc_exit_check(void) {
 
 void gc_control_start(void) {
   uint64_t n;
+  struct alm_heap_stats stats;
+  struct alm_core_stats more;
+  gc.core->stats(gc.heap, &stats, &more);
+  gc_control.helpers = (int)more.markers - 1;
   if (gc_env_number("GC_FREE_SPACE_DIVISOR", &n) && n > 0) {
     GC_free_space_divisor = n;
   }
@@ -324,7 +326,6 @@ int GC_expand_hp(size_t bytes) {
 }
 
 void GC_register_displacement(size_t bytes) {
-  enum { DISPLACEMENT_MAX = 4095 }; /* the core's */
   gc_start();
   if (bytes > DISPLACEMENT_MAX) {
     gc_fail("GC_register_displacement: above 4095");

@@ -18,8 +18,6 @@
  */
 #include "libgc.h"
 
-#include <string.h>
-
 enum gc_order {
   ORDER_NORMAL,
   ORDER_IGNORE_SELF,
@@ -28,9 +26,8 @@ enum gc_order {
 };
 
 struct gc_finalizer {
-  struct gc_finalizer *next;
-  char *base;
-  void *object; /* as registered: any pointer into it */
+  struct gc_entry entry; /* by the object's base */
+  void *object;          /* as registered: any pointer into it */
   size_t bytes;
   bool is_noscan;
   enum gc_order order;
@@ -39,11 +36,9 @@ struct gc_finalizer {
 };
 
 static struct {
-  struct gc_finalizer **buckets;
-  size_t nbuckets; /* a power of two */
-  size_t count;
-  struct gc_finalizer *queue; /* the oldest */
-  struct gc_finalizer **queue_end;
+  struct gc_table table;
+  struct gc_entry *queue; /* the oldest */
+  struct gc_entry **queue_end;
   size_t nqueued;   /* read by any, relaxed */
   GC_word notified; /* GC_gc_no when the client was last told */
   GC_await_finalize_proc await;
@@ -51,53 +46,26 @@ static struct {
 
 /* ---- the table ----------------------------------------------------------- */
 
-static struct gc_finalizer **gc_final_bucket(const void *object) {
-  uint64_t mixed = ((uintptr_t)object >> 4) * 0x9e3779b97f4a7c15u;
-  return &gc_final.buckets[(mixed >> 32) & (gc_final.nbuckets - 1)];
+static struct gc_finalizer *gc_final_of(struct gc_entry *e) {
+  return (struct gc_finalizer *)(void *)e;
 }
 
-/* `object` NULL: any of the base's. */
-static struct gc_finalizer **gc_final_find(const void *base,
-                                           const void *object) {
-  struct gc_finalizer **at = gc_final_bucket(base);
-  while (*at != NULL &&
-         ((*at)->base != base || (object != NULL && (*at)->object != object))) {
-    at = &(*at)->next;
+/* As gc_table_find; `object` NULL: any of the base's. */
+static struct gc_entry **gc_final_find(const void *base, const void *object) {
+  struct gc_entry **at = gc_table_find(&gc_final.table, base);
+  while (at != NULL && *at != NULL && object != NULL &&
+         gc_final_of(*at)->object != object) {
+    at = gc_chain_find(&(*at)->next, base);
   }
   return at;
 }
 
-/* Without memory for a larger one the chains get longer; false: there is no
- * table at all. */
-static bool gc_final_grow(void) {
-  size_t nold = gc_final.nbuckets, n = nold ? 2 * nold : 256;
-  struct gc_finalizer **old = gc_final.buckets;
-  struct gc_finalizer **made = gc.core->meta_alloc(n * sizeof(void *));
-  if (made == NULL) {
-    return old != NULL;
-  }
-  gc_final.buckets = made;
-  gc_final.nbuckets = n;
-  for (size_t i = 0; i < nold; i++) {
-    while (old[i] != NULL) {
-      struct gc_finalizer *f = old[i];
-      old[i] = f->next;
-      struct gc_finalizer **at = gc_final_bucket(f->base);
-      f->next = *at;
-      *at = f;
-    }
-  }
-  if (old != NULL) {
-    gc.core->meta_free(old, nold * sizeof(void *));
-  }
-  return true;
-}
-
-static void gc_final_insert(struct gc_finalizer *f) {
-  struct gc_finalizer **at = gc_final_bucket(f->base);
-  f->next = *at;
-  *at = f;
-  gc_final.count++;
+/* From the table to the end of the queue. */
+static void gc_final_queue(struct gc_entry **at) {
+  struct gc_entry *e = gc_table_take(&gc_final.table, at);
+  e->next = NULL;
+  *gc_final.queue_end = e;
+  gc_final.queue_end = &e->next;
 }
 
 /* ---- registration -------------------------------------------------------- */
@@ -106,29 +74,25 @@ static void gc_final_insert(struct gc_finalizer *f) {
 static bool gc_final_set_locked(const struct alm_core_object *o,
                                 struct gc_finalizer set,
                                 GC_finalization_proc *old_fn, void **old_data) {
-  struct gc_finalizer **at =
-      gc_final.buckets ? gc_final_find(o->base, set.object) : NULL;
-  struct gc_finalizer *f = at ? *at : NULL;
+  struct gc_entry **at = gc_final_find(o->base, set.object);
+  struct gc_finalizer *f = at != NULL ? gc_final_of(*at) : NULL;
   GC_finalization_proc had_fn = f ? f->fn : NULL;
   void *had_data = f ? f->data : NULL;
   if (f == NULL && set.fn != NULL) {
-    f = gc_final.count < 2 * gc_final.nbuckets || gc_final_grow()
-            ? gc.core->meta_alloc(sizeof *f)
-            : NULL;
+    f = gc_table_has_room(&gc_final.table) ? gc.core->meta_alloc(sizeof *f)
+                                           : NULL;
     if (f == NULL) {
       return false;
     }
     *f = set;
-    f->base = o->base;
-    gc_final_insert(f);
+    f->entry.key = o->base;
+    gc_table_insert(&gc_final.table, &f->entry);
   } else if (f != NULL && set.fn != NULL) {
     f->fn = set.fn;
     f->data = set.data;
     f->order = set.order;
   } else if (f != NULL) {
-    *at = f->next;
-    gc_final.count--;
-    gc.core->meta_free(f, sizeof *f);
+    gc.core->meta_free(gc_table_take(&gc_final.table, at), sizeof *f);
   }
   if (old_fn != NULL) {
     *old_fn = had_fn;
@@ -198,7 +162,7 @@ void GC_register_finalizer_unreachable(void *object, GC_finalization_proc fn,
 void gc_finalizers_forget(void *object) {
   struct alm_core_object o = {.base = object};
   struct gc_finalizer none = {.fn = NULL};
-  if (__atomic_load_n(&gc_final.count, __ATOMIC_RELAXED) == 0) {
+  if (__atomic_load_n(&gc_final.table.count, __ATOMIC_RELAXED) == 0) {
     return;
   }
   gc_lock();
@@ -215,40 +179,40 @@ static void gc_mark_pointer(struct alm_marker *m, void *const *at) {
 }
 
 void gc_finalizers_mark(struct alm_marker *m) {
-  for (size_t i = 0; i < gc_final.nbuckets; i++) {
-    for (struct gc_finalizer *f = gc_final.buckets[i]; f; f = f->next) {
-      gc_mark_pointer(m, &f->data);
+  for (size_t i = 0; i < gc_final.table.nchains; i++) {
+    for (struct gc_entry *e = gc_final.table.chains[i]; e; e = e->next) {
+      gc_mark_pointer(m, &gc_final_of(e)->data);
     }
   }
-  for (struct gc_finalizer *f = gc_final.queue; f != NULL; f = f->next) {
-    gc_mark_pointer(m, &f->data);
-    gc_mark_pointer(m, (void *const *)(const void *)&f->base);
+  for (struct gc_entry *e = gc_final.queue; e != NULL; e = e->next) {
+    gc_mark_pointer(m, &gc_final_of(e)->data);
+    gc_mark_pointer(m, &e->key);
   }
 }
 
 /* Every word but those that point into the object itself. */
 static void gc_mark_but_self(struct alm_marker *m,
                              const struct gc_finalizer *f) {
-  for (size_t i = 0; i + sizeof(uintptr_t) <= f->bytes && !f->is_noscan;
-       i += sizeof(uintptr_t)) {
-    uintptr_t word = *(uintptr_t *)(void *)(f->base + i);
-    if (word - (uintptr_t)f->base >= f->bytes) {
-      gc.core->mark_range(m, f->base + i, sizeof word, gc.is_base_only);
+  const uintptr_t *words = f->entry.key;
+  for (size_t i = 0; i < f->bytes / sizeof *words && !f->is_noscan; i++) {
+    if (words[i] - (uintptr_t)words >= f->bytes) {
+      gc.core->mark_range(m, &words[i], sizeof *words, gc.is_base_only);
     }
   }
 }
 
 /* Step 2. */
 static void gc_final_mark_contents(struct alm_marker *m) {
-  for (size_t i = 0; i < gc_final.nbuckets; i++) {
-    for (struct gc_finalizer *f = gc_final.buckets[i]; f; f = f->next) {
-      if (gc.core->is_marked(f->base)) {
+  for (size_t i = 0; i < gc_final.table.nchains; i++) {
+    for (struct gc_entry *e = gc_final.table.chains[i]; e; e = e->next) {
+      const struct gc_finalizer *f = gc_final_of(e);
+      if (gc.core->is_marked(e->key)) {
         continue;
       }
       if (f->order == ORDER_IGNORE_SELF) {
         gc_mark_but_self(m, f);
       } else if (f->order != ORDER_NONE) {
-        gc.core->mark_contents(m, f->base);
+        gc.core->mark_contents(m, e->key);
       }
     }
   }
@@ -256,21 +220,15 @@ static void gc_final_mark_contents(struct alm_marker *m) {
 }
 
 /* Step 3: they go to the end of the queue; returns the first of them. */
-static struct gc_finalizer **gc_final_queue_dead(void) {
-  struct gc_finalizer **first = gc_final.queue_end;
-  for (size_t i = 0; i < gc_final.nbuckets; i++) {
-    struct gc_finalizer **at = &gc_final.buckets[i];
-    while (*at != NULL) {
-      struct gc_finalizer *f = *at;
-      if (gc.core->is_marked(f->base)) {
-        at = &f->next;
-        continue;
+static struct gc_entry **gc_final_queue_dead(void) {
+  struct gc_entry **first = gc_final.queue_end;
+  for (size_t i = 0; i < gc_final.table.nchains; i++) {
+    for (struct gc_entry **at = &gc_final.table.chains[i]; *at != NULL;) {
+      if (gc.core->is_marked((*at)->key)) {
+        at = &(*at)->next;
+      } else {
+        gc_final_queue(at);
       }
-      *at = f->next;
-      f->next = NULL;
-      gc_final.count--;
-      *gc_final.queue_end = f;
-      gc_final.queue_end = &f->next;
     }
   }
   return first;
@@ -278,28 +236,29 @@ static struct gc_finalizer **gc_final_queue_dead(void) {
 
 /* Step 4. */
 static void gc_final_keep_queued(struct alm_marker *m,
-                                 struct gc_finalizer **first) {
-  for (struct gc_finalizer *f = *first; f != NULL; f = f->next) {
-    if (f->order != ORDER_UNREACHABLE) {
-      gc_mark_pointer(m, (void *const *)(const void *)&f->base);
+                                 struct gc_entry **first) {
+  for (struct gc_entry *e = *first; e != NULL; e = e->next) {
+    if (gc_final_of(e)->order != ORDER_UNREACHABLE) {
+      gc_mark_pointer(m, &e->key);
     }
   }
   gc.core->mark_drain(m);
-  for (struct gc_finalizer **at = first; *at != NULL;) {
-    struct gc_finalizer *f = *at;
-    if (f->order == ORDER_UNREACHABLE && gc.core->is_marked(f->base)) {
-      *at = f->next;
-      gc_final_insert(f);
+  for (struct gc_entry **at = first; *at != NULL;) {
+    struct gc_entry *e = *at;
+    const struct gc_finalizer *f = gc_final_of(e);
+    if (f->order == ORDER_UNREACHABLE && gc.core->is_marked(e->key)) {
+      *at = e->next;
+      gc_table_insert(&gc_final.table, e);
       continue;
     }
     if (f->order == ORDER_UNREACHABLE) {
-      gc_mark_pointer(m, (void *const *)(const void *)&f->base);
+      gc_mark_pointer(m, &e->key);
     }
     if (gc_final.await != NULL) {
       gc_final.await(f->object);
     }
     __atomic_store_n(&gc_final.nqueued, gc_final.nqueued + 1, __ATOMIC_RELAXED);
-    at = &f->next;
+    at = &e->next;
     gc_final.queue_end = at;
   }
   if (*first == NULL) {
@@ -312,7 +271,7 @@ void gc_finalizers_report(void *arg, struct alm_marker *m) {
   (void)arg;
   struct alm_marker *old = gc_marker_set(m);
   gc_links_clear(false); /* 1 */
-  if (gc_final.count > 0) {
+  if (gc_final.table.count > 0) {
     gc_final_mark_contents(m);                      /* 2 */
     gc_final_keep_queued(m, gc_final_queue_dead()); /* 3, 4 */
   }
@@ -333,20 +292,20 @@ void GC_push_finalizer_structures(void) {
  * nothing else keeps the object and the data. False: the queue is empty. */
 static bool gc_final_take(struct gc_finalizer *out) {
   gc_lock();
-  struct gc_finalizer *f = gc_final.queue;
-  if (f != NULL) {
-    *out = *f;
-    gc_final.queue = f->next;
-    if (f->next == NULL) {
+  struct gc_entry *e = gc_final.queue;
+  if (e != NULL) {
+    *out = *gc_final_of(e);
+    gc_final.queue = e->next;
+    if (e->next == NULL) {
       gc_final.queue_end = &gc_final.queue;
     }
     __atomic_store_n(&gc_final.nqueued, gc_final.nqueued - 1, __ATOMIC_RELAXED);
   }
   gc_unlock();
-  if (f != NULL) {
-    gc.core->meta_free(f, sizeof *f);
+  if (e != NULL) {
+    gc.core->meta_free(e, sizeof *out);
   }
-  return f != NULL;
+  return e != NULL;
 }
 
 /* Not inlined: its frame, with the object, is gone before the next. */
@@ -422,14 +381,9 @@ void GC_finalize_all(void) {
   gc_start();
   for (;;) {
     gc_lock();
-    for (size_t i = 0; i < gc_final.nbuckets; i++) {
-      while (gc_final.buckets[i] != NULL) {
-        struct gc_finalizer *f = gc_final.buckets[i];
-        gc_final.buckets[i] = f->next;
-        f->next = NULL;
-        gc_final.count--;
-        *gc_final.queue_end = f;
-        gc_final.queue_end = &f->next;
+    for (size_t i = 0; i < gc_final.table.nchains; i++) {
+      while (gc_final.table.chains[i] != NULL) {
+        gc_final_queue(&gc_final.table.chains[i]);
         __atomic_store_n(&gc_final.nqueued, gc_final.nqueued + 1,
                          __ATOMIC_RELAXED);
       }
@@ -456,12 +410,12 @@ GC_await_finalize_proc GC_get_await_finalize_proc(void) {
 
 void GC_dump_finalization(void) {
   gc_lock();
-  gc_show("%zu finalizers registered, %zu queued\n", gc_final.count,
+  gc_show("%zu finalizers registered, %zu queued\n", gc_final.table.count,
           gc_final.nqueued);
-  for (size_t i = 0; i < gc_final.nbuckets; i++) {
-    for (struct gc_finalizer *f = gc_final.buckets[i]; f; f = f->next) {
-      gc_show("  object %p of %zu bytes, data %p\n", (void *)f->base, f->bytes,
-              f->data);
+  for (size_t i = 0; i < gc_final.table.nchains; i++) {
+    for (struct gc_entry *e = gc_final.table.chains[i]; e; e = e->next) {
+      const struct gc_finalizer *f = gc_final_of(e);
+      gc_show("  object %p of %zu bytes, data %p\n", e->key, f->bytes, f->data);
     }
   }
   gc_links_show();

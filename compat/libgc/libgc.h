@@ -8,7 +8,8 @@
  *         stopped, and nobody else waits for it in a way that a signal could
  *         not interrupt: a collector that does not get it at once gives up.
  *         The collector calls us by struct alm_face; what is called then may
- *         not allocate, and does not lock.
+ *         not allocate. A holder that locks again is let through, so that the
+ *         client's callbacks may call what locks.
  * LOCKS   gc.lock guards everything here without a remark of its own. It is
  *         taken before all locks of the core.
  * INVARIANTS
@@ -64,10 +65,13 @@ enum {
   KINDS_MAX = 24
 };
 
+/* Those of the core are compared with its own in libgc_all.c. */
 enum {
   GRANULE = 16,
-  OS_PAGE = 4096, /* mincore's */
+  OS_PAGE = 4096, /* mincore's  */
+  PAGE = 8192,    /* the core's */
   SMALL_MAX = 32768,
+  DISPLACEMENT_MAX = 4095,
   STEPS = SMALL_MAX / GRANULE + 1,
   RUNS_MAX = 4096,
   NO_LAYOUTS = RUNS_MAX - 128, /* whose runs are always empty */
@@ -120,7 +124,7 @@ struct gc_state {
   pthread_mutex_t lock;
   bool is_started;      /* release by who started; acquire                   */
   uint32_t extra;       /* bytes added to each object: 1 or 0                */
-  bool is_base_only;    /* !GC_all_interior_pointers, as it was at the start */
+  bool is_base_only;    /* !GC_all_interior_pointers                         */
   pthread_t holder;     /* of the lock, while is_held; relaxed               */
   bool is_held;         /* release, acquire: a thread asks about itself      */
   int cancel_state;     /* that the holder has otherwise                     */
@@ -198,6 +202,38 @@ GC_INTERNAL void gc_kinds_start(void);
 /* The marker that the calling thread reports to, while it is called back. */
 GC_INTERNAL struct alm_marker *gc_marker_set(struct alm_marker *m);
 GC_INTERNAL void gc_kinds_disclaim(struct alm_marker *m);
+
+/* ---- table.c ------------------------------------------------------------- */
+
+/* How a record in a table begins. */
+struct gc_entry {
+  struct gc_entry *next;
+  void *key;
+};
+
+struct gc_table {
+  struct gc_entry **chains; /* NULL: nothing was ever inserted */
+  size_t nchains;           /* a power of two                  */
+  size_t count;
+};
+
+/* Where the pointer to the first record with that key is, or the end of its
+ * chain; NULL: there are no chains. */
+GC_INTERNAL struct gc_entry **gc_table_find(const struct gc_table *t,
+                                            const void *key);
+/* The same from `at` on. */
+GC_INTERNAL struct gc_entry **gc_chain_find(struct gc_entry **at,
+                                            const void *key);
+/* Before an insertion. Without memory for more chains they get longer; false:
+ * there are none at all. */
+GC_INTERNAL bool gc_table_has_room(struct gc_table *t);
+GC_INTERNAL void gc_table_insert(struct gc_table *t, struct gc_entry *e);
+/* Remove the record at `at`; it is the caller's. */
+GC_INTERNAL struct gc_entry *gc_table_take(struct gc_table *t,
+                                           struct gc_entry **at);
+/* A full array of `room` elements, NULL for none yet, moved to where there is
+ * room for more. NULL: no memory; nothing has changed. */
+GC_INTERNAL void *gc_grown(void *array, size_t *room, size_t element_bytes);
 
 /* ---- finalize.c ---------------------------------------------------------- */
 

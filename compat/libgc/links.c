@@ -11,18 +11,9 @@
  */
 #include "libgc.h"
 
-#include <string.h>
-
 struct gc_link {
-  struct gc_link *next;
-  void **at;
+  struct gc_entry entry; /* by its own address */
   const void *object;
-};
-
-struct gc_links {
-  struct gc_link **buckets;
-  size_t nbuckets; /* a power of two */
-  size_t count;
 };
 
 struct gc_toggle {
@@ -30,7 +21,7 @@ struct gc_toggle {
   bool is_strong;
 };
 
-static struct gc_links gc_short_links, gc_long_links;
+static struct gc_table gc_short_links, gc_long_links;
 
 static struct {
   struct gc_toggle *at;
@@ -41,78 +32,39 @@ static struct {
 
 /* ---- links --------------------------------------------------------------- */
 
-static struct gc_link **gc_link_bucket(const struct gc_links *l, void **at) {
-  uint64_t mixed = ((uintptr_t)at >> 3) * 0x9e3779b97f4a7c15u;
-  return &l->buckets[(mixed >> 32) & (l->nbuckets - 1)];
+static struct gc_link *gc_link_of(struct gc_entry *e) {
+  return (struct gc_link *)(void *)e;
 }
 
-/* Where the record is, or would be; NULL: there is no table. */
-static struct gc_link **gc_link_find(const struct gc_links *l, void **at) {
-  if (l->buckets == NULL) {
-    return NULL;
-  }
-  struct gc_link **p = gc_link_bucket(l, at);
-  while (*p != NULL && (*p)->at != at) {
-    p = &(*p)->next;
-  }
-  return p;
+/* NULL: there is no such link. */
+static struct gc_entry **gc_link_find(const struct gc_table *links, void **at) {
+  struct gc_entry **p = gc_table_find(links, at);
+  return p != NULL && *p != NULL ? p : NULL;
 }
 
-static void gc_link_insert(struct gc_links *l, struct gc_link *link) {
-  struct gc_link **p = gc_link_bucket(l, link->at);
-  link->next = *p;
-  *p = link;
-  l->count++;
+static void gc_link_remove(struct gc_table *links, struct gc_entry **p) {
+  gc.core->meta_free(gc_table_take(links, p), sizeof(struct gc_link));
 }
 
-static void gc_link_remove(struct gc_links *l, struct gc_link **p) {
-  struct gc_link *link = *p;
-  *p = link->next;
-  l->count--;
-  gc.core->meta_free(link, sizeof *link);
-}
-
-static bool gc_links_grow(struct gc_links *l) {
-  struct gc_links old = *l;
-  size_t n = old.nbuckets ? 2 * old.nbuckets : 256;
-  struct gc_link **made = gc.core->meta_alloc(n * sizeof(void *));
-  if (made == NULL) {
-    return old.buckets != NULL;
-  }
-  *l = (struct gc_links){made, n, 0};
-  for (size_t i = 0; i < old.nbuckets; i++) {
-    while (old.buckets[i] != NULL) {
-      struct gc_link *link = old.buckets[i];
-      old.buckets[i] = link->next;
-      gc_link_insert(l, link);
-    }
-  }
-  if (old.buckets != NULL) {
-    gc.core->meta_free(old.buckets, old.nbuckets * sizeof(void *));
-  }
-  return true;
-}
-
-static int gc_link_add_locked(struct gc_links *l, void **at,
+static int gc_link_add_locked(struct gc_table *links, void **at,
                               const void *object) {
-  struct gc_link **p = gc_link_find(l, at);
-  if (p != NULL && *p != NULL) {
-    (*p)->object = object;
+  struct gc_entry **p = gc_link_find(links, at);
+  if (p != NULL) {
+    gc_link_of(*p)->object = object;
     return GC_DUPLICATE;
   }
-  struct gc_link *link = l->count < 2 * l->nbuckets || gc_links_grow(l)
-                             ? gc.core->meta_alloc(sizeof *link)
-                             : NULL;
+  struct gc_link *link =
+      gc_table_has_room(links) ? gc.core->meta_alloc(sizeof *link) : NULL;
   if (link == NULL) {
     return GC_NO_MEMORY;
   }
-  link->at = at;
+  link->entry.key = at;
   link->object = object;
-  gc_link_insert(l, link);
+  gc_table_insert(links, &link->entry);
   return GC_SUCCESS;
 }
 
-static int gc_link_add(struct gc_links *l, void **at, const void *object) {
+static int gc_link_add(struct gc_table *links, void **at, const void *object) {
   int result;
   gc_start();
   if (GC_find_leak) {
@@ -125,46 +77,43 @@ static int gc_link_add(struct gc_links *l, void **at, const void *object) {
   }
   do {
     gc_lock();
-    result = gc_link_add_locked(l, at, object);
+    result = gc_link_add_locked(links, at, object);
     gc_unlock();
   } while (result == GC_NO_MEMORY && gc_out_of_memory(sizeof(struct gc_link)));
   return result;
 }
 
-static int gc_link_drop(struct gc_links *l, void **at) {
+static int gc_link_drop(struct gc_table *links, void **at) {
   if ((uintptr_t)at % sizeof(void *) != 0) {
     return 0;
   }
   gc_lock();
-  struct gc_link **p = gc_link_find(l, at);
-  bool found = p != NULL && *p != NULL;
-  if (found) {
-    gc_link_remove(l, p);
+  struct gc_entry **p = gc_link_find(links, at);
+  if (p != NULL) {
+    gc_link_remove(links, p);
   }
   gc_unlock();
-  return found;
+  return p != NULL;
 }
 
-static int gc_link_move_locked(struct gc_links *l, void **from, void **to) {
-  struct gc_link **p = gc_link_find(l, from);
-  if (p == NULL || *p == NULL) {
+static int gc_link_move_locked(struct gc_table *links, void **from, void **to) {
+  struct gc_entry **p = gc_link_find(links, from);
+  if (p == NULL) {
     return GC_NOT_FOUND;
   }
   if (from == to) {
     return GC_SUCCESS;
   }
-  if (*gc_link_find(l, to) != NULL) {
+  if (gc_link_find(links, to) != NULL) {
     return GC_DUPLICATE;
   }
-  struct gc_link *link = *p;
-  *p = link->next;
-  l->count--;
-  link->at = to;
-  gc_link_insert(l, link);
+  struct gc_entry *e = gc_table_take(links, p);
+  e->key = to;
+  gc_table_insert(links, e);
   return GC_SUCCESS;
 }
 
-static int gc_link_move(struct gc_links *l, void **from, void **to) {
+static int gc_link_move(struct gc_table *links, void **from, void **to) {
   if ((uintptr_t)to % sizeof(void *) != 0) {
     gc_fail("a disappearing link is not aligned");
   }
@@ -172,7 +121,7 @@ static int gc_link_move(struct gc_links *l, void **from, void **to) {
     return GC_NOT_FOUND;
   }
   gc_lock();
-  int result = gc_link_move_locked(l, from, to);
+  int result = gc_link_move_locked(links, from, to);
   gc_unlock();
   return result;
 }
@@ -215,12 +164,12 @@ static bool gc_is_dead(const void *p) {
   return gc_find(p, &o) && !o.is_root && !gc.core->is_marked(o.base);
 }
 
-static void gc_links_clear_dead(struct gc_links *l) {
-  for (size_t i = 0; i < l->nbuckets; i++) {
-    for (struct gc_link **p = &l->buckets[i]; *p != NULL;) {
-      if (gc_is_dead((*p)->object)) {
-        *(*p)->at = NULL;
-        gc_link_remove(l, p);
+static void gc_links_clear_dead(struct gc_table *links) {
+  for (size_t i = 0; i < links->nchains; i++) {
+    for (struct gc_entry **p = &links->chains[i]; *p != NULL;) {
+      if (gc_is_dead(gc_link_of(*p)->object)) {
+        *(void **)(*p)->key = NULL;
+        gc_link_remove(links, p);
       } else {
         p = &(*p)->next;
       }
@@ -228,11 +177,11 @@ static void gc_links_clear_dead(struct gc_links *l) {
   }
 }
 
-static void gc_links_drop_dangling(struct gc_links *l) {
-  for (size_t i = 0; i < l->nbuckets; i++) {
-    for (struct gc_link **p = &l->buckets[i]; *p != NULL;) {
-      if (gc_is_dead((*p)->at)) {
-        gc_link_remove(l, p);
+static void gc_links_drop_dangling(struct gc_table *links) {
+  for (size_t i = 0; i < links->nchains; i++) {
+    for (struct gc_entry **p = &links->chains[i]; *p != NULL;) {
+      if (gc_is_dead((*p)->key)) {
+        gc_link_remove(links, p);
       } else {
         p = &(*p)->next;
       }
@@ -250,10 +199,10 @@ void gc_links_clear(bool is_long) {
   gc_links_drop_dangling(&gc_long_links);
 }
 
-static void gc_links_show_of(const struct gc_links *l, const char *what) {
-  for (size_t i = 0; i < l->nbuckets; i++) {
-    for (struct gc_link *link = l->buckets[i]; link; link = link->next) {
-      gc_show("  %s link at %p to %p\n", what, (void *)link->at, link->object);
+static void gc_links_show_of(const struct gc_table *links, const char *what) {
+  for (size_t i = 0; i < links->nchains; i++) {
+    for (struct gc_entry *e = links->chains[i]; e != NULL; e = e->next) {
+      gc_show("  %s link at %p to %p\n", what, e->key, gc_link_of(e)->object);
     }
   }
 }
@@ -265,19 +214,14 @@ void gc_links_show(void) {
 
 /* ---- toggle references --------------------------------------------------- */
 
-static bool gc_toggles_grow(void) {
-  size_t room = gc_toggles.room ? 2 * gc_toggles.room : 64;
-  struct gc_toggle *at = gc.core->meta_alloc(room * sizeof *at);
-  if (at == NULL) {
-    return false;
+static bool gc_toggles_have_room(void) {
+  if (gc_toggles.count < gc_toggles.room) {
+    return true;
   }
-  if (gc_toggles.at != NULL) {
-    memcpy(at, gc_toggles.at, gc_toggles.count * sizeof *at);
-    gc.core->meta_free(gc_toggles.at, gc_toggles.room * sizeof *at);
-  }
-  gc_toggles.at = at;
-  gc_toggles.room = room;
-  return true;
+  struct gc_toggle *at =
+      gc_grown(gc_toggles.at, &gc_toggles.room, sizeof *gc_toggles.at);
+  gc_toggles.at = at != NULL ? at : gc_toggles.at;
+  return at != NULL;
 }
 
 int GC_toggleref_add(void *object, int is_strong) {
@@ -285,7 +229,7 @@ int GC_toggleref_add(void *object, int is_strong) {
   gc_start();
   gc_lock();
   if (gc_toggles.decide != NULL) {
-    if (gc_toggles.count < gc_toggles.room || gc_toggles_grow()) {
+    if (gc_toggles_have_room()) {
       gc_toggles.at[gc_toggles.count++] =
           (struct gc_toggle){object, is_strong != 0};
     } else {

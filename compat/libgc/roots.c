@@ -21,7 +21,6 @@
 #include "libgc.h"
 
 #include <link.h>
-#include <string.h>
 #include <sys/mman.h>
 
 struct gc_range {
@@ -29,7 +28,7 @@ struct gc_range {
   uintptr_t high;
 };
 
-/* Grows by doubling, from the core's memory. */
+/* See gc_grown. */
 struct gc_ranges {
   struct gc_range *at;
   size_t count;
@@ -43,7 +42,7 @@ struct gc_tls_module {
   uintptr_t own; /* the collector's block; 0: none */
 };
 
-enum { TLS_MODULES_MAX = 256, OBJECT_SEGMENTS_MAX = 16 };
+enum { TLS_MODULES_MAX = 256 };
 
 static struct {
   struct gc_ranges added;
@@ -61,17 +60,11 @@ static struct {
 
 static bool gc_ranges_add(struct gc_ranges *r, uintptr_t low, uintptr_t high) {
   if (r->count == r->room) {
-    size_t room = r->room ? 2 * r->room : 16;
-    struct gc_range *at = gc.core->meta_alloc(room * sizeof *at);
+    struct gc_range *at = gc_grown(r->at, &r->room, sizeof *r->at);
     if (at == NULL) {
       return false;
     }
-    if (r->at != NULL) {
-      memcpy(at, r->at, r->count * sizeof *at);
-      gc.core->meta_free(r->at, r->room * sizeof *at);
-    }
     r->at = at;
-    r->room = room;
   }
   r->at[r->count++] = (struct gc_range){low, high};
   return true;

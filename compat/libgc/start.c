@@ -32,7 +32,7 @@ static struct {
   GC_warn_proc warn;
   GC_abort_func fail;
   int log_fd;
-  bool is_log_open; /* log_fd is from GC_LOG_FILE */
+  bool logs_all; /* GC_LOG_FILE is set, and not GC_ONLY_LOG_TO_FILE */
   int suspend_signal;
   int restart_signal;
   unsigned markers;
@@ -137,9 +137,7 @@ static void gc_write(int fd, const char *format, va_list args) {
 
 /* A log file takes everything, unless it is asked not to. */
 static int gc_stream(int fd) {
-  return gc_options.is_log_open && !gc_env_flag("GC_ONLY_LOG_TO_FILE")
-             ? gc_options.log_fd
-             : fd;
+  return gc_options.logs_all ? gc_options.log_fd : fd;
 }
 
 void gc_print(const char *format, ...) {
@@ -265,7 +263,7 @@ bool gc_env_flag(const char *name) {
 
 static void gc_open_log(void) {
   const char *path = getenv("GC_LOG_FILE");
-  if (path == NULL || gc_options.is_log_open) {
+  if (path == NULL) {
     return;
   }
   int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
@@ -274,7 +272,7 @@ static void gc_open_log(void) {
     return;
   }
   gc_options.log_fd = fd;
-  gc_options.is_log_open = true;
+  gc_options.logs_all = !gc_env_flag("GC_ONLY_LOG_TO_FILE");
 }
 
 /* See GC_PRINT_ADDRESS_MAP. */

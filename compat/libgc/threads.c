@@ -458,24 +458,27 @@ typedef int (*gc_create_function)(pthread_t *id, const pthread_attr_t *attr,
 typedef int (*gc_join_function)(pthread_t id, void **result);
 typedef int (*gc_detach_function)(pthread_t id);
 
-/* libc's, behind our own; or before it, where ours is not in the way. */
-static void *gc_next_symbol(const char *name) {
-  void *p = dlsym(RTLD_NEXT, name);
+/* libc's, behind our own; or before it, where ours is not in the way. `known`
+ * is what was found before, relaxed. */
+static void *gc_next_symbol(void **known, const char *name) {
+  void *p = __atomic_load_n(known, __ATOMIC_RELAXED);
+  if (p != NULL) {
+    return p;
+  }
+  p = dlsym(RTLD_NEXT, name);
   p = p != NULL ? p : dlsym(RTLD_DEFAULT, name);
   if (p == NULL) {
     gc_fail("the C library has no threads");
   }
+  __atomic_store_n(known, p, __ATOMIC_RELAXED);
   return p;
 }
 
 static int gc_real_create(pthread_t *id, const pthread_attr_t *attr,
                           void *(*fn)(void *), void *arg) {
-  static gc_create_function real;
-  gc_create_function f = __atomic_load_n(&real, __ATOMIC_RELAXED);
-  if (f == NULL) {
-    f = (gc_create_function)gc_next_symbol("pthread_create");
-    __atomic_store_n(&real, f, __ATOMIC_RELAXED);
-  }
+  static void *known;
+  gc_create_function f =
+      (gc_create_function)gc_next_symbol(&known, "pthread_create");
   return f(id, attr, fn, arg);
 }
 
@@ -609,12 +612,8 @@ static int gc_thread_create(pthread_t *id, const pthread_attr_t *attr,
 }
 
 static int gc_real_join(pthread_t id, void **result) {
-  static gc_join_function real;
-  gc_join_function f = __atomic_load_n(&real, __ATOMIC_RELAXED);
-  if (f == NULL) {
-    f = (gc_join_function)gc_next_symbol("pthread_join");
-    __atomic_store_n(&real, f, __ATOMIC_RELAXED);
-  }
+  static void *known;
+  gc_join_function f = (gc_join_function)gc_next_symbol(&known, "pthread_join");
   return f(id, result);
 }
 
@@ -628,12 +627,9 @@ static int gc_thread_join(pthread_t id, void **result) {
 }
 
 static int gc_thread_detach(pthread_t id) {
-  static gc_detach_function real;
-  gc_detach_function f = __atomic_load_n(&real, __ATOMIC_RELAXED);
-  if (f == NULL) {
-    f = (gc_detach_function)gc_next_symbol("pthread_detach");
-    __atomic_store_n(&real, f, __ATOMIC_RELAXED);
-  }
+  static void *known;
+  gc_detach_function f =
+      (gc_detach_function)gc_next_symbol(&known, "pthread_detach");
   struct gc_start *s = NULL;
   while ((s = gc_start_next(s, id)) != NULL) {
     uint64_t state = gc_start_state(s);

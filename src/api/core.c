@@ -281,7 +281,6 @@ static void core_stats(struct alm_heap *heap, struct alm_heap_stats *out,
   alm_heap_stats_read(heap, out);
   more->since_bytes = atomic_load_relaxed(&heap->allocated);
   more->deleted_bytes = atomic_load_relaxed(&heap->deleted);
-  more->free_bytes = atomic_load_relaxed(&memstat->heap_free);
   more->mapped_bytes_max = atomic_load_relaxed(&memstat->heap_mapped_max);
   more->markers = heap->options.markers ? heap->options.markers
                                         : (unsigned)min_size(os_cpus(), 8);
