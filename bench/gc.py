@@ -229,11 +229,6 @@ def measure(args):
 # --- the report -------------------------------------------------------------
 
 
-def ratios(results, key, show):
-  reference = REFERENCE if REFERENCE in results.libs else None
-  return report.ratio_table(results, key, reference, show)
-
-
 LATENCIES = [("p50_us", " p50"), ("p99_us", " p99"), ("p9999_us", " p99.99"),
              ("max_us", " max")]
 
@@ -258,31 +253,17 @@ def render(doc):
   results = report.Results(doc)
   pauses = report.part(doc, lambda name: not name.startswith("alloc-"))
   summary = doc["summary"] = report.summarize(results)
-  against = REFERENCE if REFERENCE in results.libs else "the best of the row"
   parts = report.heading(doc, "garbage collectors")
-  for title, key, show in (
-      ("Time: median seconds", "time_s", report.seconds),
-      ("CPU time: median seconds", "cpu_s", report.seconds),
-      ("Peak RSS: median MiB", "peak_rss_kib", report.mib)):
-    parts += [f"## {title}, ratio to {against}", ratios(results, key, show)]
-  if pauses.rows:
-    parts += [f"## Longest pause, median over the rounds, ratio to {against}",
-              ratios(pauses, "pause_max_ms", report.milliseconds)]
+  parts += report.collector_tables(results, pauses, REFERENCE)
   parts += special_tables(doc)
   parts += ["## Geomeans", report.summary_table(results, summary, REFERENCE)]
-  small = report.part(doc, lambda name: not name.startswith("alloc-"))
-  if small.rows and len(small.rows) < len(results.rows):
-    doc["summary_without_alloc"] = report.summarize(small)
+  if pauses.rows and len(pauses.rows) < len(results.rows):
+    doc["summary_without_alloc"] = report.summarize(pauses)
     parts += ["## Geomeans without the rows of single allocations",
-              report.summary_table(small, doc["summary_without_alloc"],
+              report.summary_table(pauses, doc["summary_without_alloc"],
                                    REFERENCE)]
-  if summary["left_out"]:
-    parts.append("Rows with failures are left out of the geomeans: " +
-                 ", ".join(summary["left_out"]) + ".")
-  failed = report.failures(results)
-  if failed:
-    parts += ["## FAILED runs", "\n".join(failed)]
-  return "\n\n".join(parts) + "\n"
+  parts += report.left_out(summary)
+  return report.text_of(parts, results)
 
 
 def main(argv):

@@ -303,11 +303,6 @@ def measure(args):
 # --- the report -------------------------------------------------------------
 
 
-def ratios(results, key, show):
-  reference = REFERENCE if REFERENCE in results.libs else None
-  return report.ratio_table(results, key, reference, show)
-
-
 def summary_of(doc, title, key, wanted):
   results = report.part(doc, wanted)
   if not results.rows:
@@ -329,17 +324,10 @@ def render(doc):
   results = report.Results(doc)
   pauses = report.part(doc, lambda name: not is_alloc(name))
   summary = doc["summary"] = report.summarize(results)
-  against = REFERENCE if REFERENCE in results.libs else "the best of the row"
   parts = report.heading(doc, "programs of libgc")
-  for title, key, show in (
-      ("Time: median seconds", "time_s", report.seconds),
-      ("CPU time: median seconds", "cpu_s", report.seconds),
-      ("Peak RSS: median MiB", "peak_rss_kib", report.mib)):
-    parts += [f"## {title}, ratio to {against}", ratios(results, key, show)]
+  parts += report.collector_tables(results, pauses, REFERENCE)
   if pauses.rows:
-    parts += [f"## Longest pause, median over the rounds, ratio to {against}",
-              ratios(pauses, "pause_max_ms", report.milliseconds),
-              "## Collections",
+    parts += ["## Collections",
               report.facts_table(pauses, [("collections", "")], str)]
   if "spike" in results.rows:
     parts += ["## RSS after a spike, collected, asleep",
@@ -352,13 +340,8 @@ def render(doc):
                       is_alloc)
   parts += summary_of(doc, "## Geomeans of Guile, ECL and w3m",
                       "summary_real", is_real)
-  if summary["left_out"]:
-    parts.append("Rows with failures are left out of the geomeans: " +
-                 ", ".join(summary["left_out"]) + ".")
-  failed = report.failures(results)
-  if failed:
-    parts += ["## FAILED runs", "\n".join(failed)]
-  return "\n\n".join(parts) + "\n"
+  parts += report.left_out(summary)
+  return report.text_of(parts, results)
 
 
 def main(argv):

@@ -331,6 +331,20 @@ def failures(results):
   return lines
 
 
+def left_out(summary):
+  return (["Rows with failures are left out of the geomeans: " +
+           ", ".join(summary["left_out"]) + "."]
+          if summary["left_out"] else [])
+
+
+def text_of(parts, results):
+  """The parts, and what has failed, as Markdown."""
+  failed = failures(results)
+  if failed:
+    parts = parts + ["## FAILED runs", "\n".join(failed)]
+  return "\n\n".join(parts) + "\n"
+
+
 def render_tight(doc, results):
   loops, ns = [], {}
   for lib in results.libs:
@@ -386,9 +400,7 @@ def render_rows(doc, results):
     parts += ["## Fragmentation: RSS against live bytes",
               fragment_table(results)]
   parts += ["## Geomeans", summary_table(results, summary)]
-  if summary["left_out"]:
-    parts.append("Rows with failures are left out of the geomeans: " +
-                 ", ".join(summary["left_out"]) + ".")
+  parts += left_out(summary)
   parts.append(f"## Verdicts on {doc['subject']}")
   if doc["subject"] not in results.libs:
     parts.append(f"None: {doc['subject']} was not measured.")
@@ -399,12 +411,27 @@ def render_rows(doc, results):
   return parts
 
 
+def collector_tables(results, pauses, reference):
+  """What rows of a collector's programs cost; `pauses` are those that tell
+  their longest one."""
+  reference = reference if reference in results.libs else None
+  against = reference or "the best of the row"
+  parts = []
+  for title, rows, key, show in (
+      ("Time: median seconds", results, "time_s", seconds),
+      ("CPU time: median seconds", results, "cpu_s", seconds),
+      ("Peak RSS: median MiB", results, "peak_rss_kib", mib),
+      ("Longest pause, median over the rounds", pauses, "pause_max_ms",
+       milliseconds)):
+    if rows.rows:
+      parts += [f"## {title}, ratio to {against}",
+                ratio_table(rows, key, reference, show)]
+  return parts
+
+
 def render(doc):
   """Markdown of the document; adds its summary and verdicts to it."""
   results = Results(doc)
   parts = heading(doc)
   parts += (render_tight if doc["tight"] else render_rows)(doc, results)
-  failed = failures(results)
-  if failed:
-    parts += ["## FAILED runs", "\n".join(failed)]
-  return "\n\n".join(parts) + "\n"
+  return text_of(parts, results)

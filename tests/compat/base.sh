@@ -65,6 +65,27 @@ ending() {
   esac
 }
 
+# must_end_well WHAT NAME WHERE COMMAND... -- it must end with 0. Output goes to
+# NAME.out and NAME.err, and is shown on failure.
+must_end_well() {
+  what=$1
+  outputs=$2
+  where=$3
+  shift 3
+  "$@" >"$outputs.out" 2>"$outputs.err"
+  status=$?
+  [ "$status" -eq 0 ] && return 0
+  tail -n 20 "$outputs.out" "$outputs.err" >&2
+  fail "$what: $(ending "$status") $where"
+}
+
+# must_print_the_same WHAT PEER OURS WHERE -- two outputs of must_end_well.
+must_print_the_same() {
+  cmp -s "$2.out" "$3.out" && return 0
+  diff "$2.out" "$3.out" | head -n 20 >&2
+  fail "$1: output differs from the run $4"
+}
+
 # compile_file OUT FILE [FLAG...] -- one C or C++ source as a program.
 compile_file() {
   out=$1

@@ -35,41 +35,22 @@ aborting() {
     2>/dev/null
 }
 
-# check WHAT SECONDS COMMAND... -- run preloaded; must end with 0. Output goes
-# to check.out and check.err, and is shown on failure.
+# check WHAT SECONDS COMMAND... -- run preloaded; must end with 0. Output is in
+# check.out and check.err.
 check() {
   what=$1
-  seconds=$2
-  shift 2
-  preloaded "$seconds" "$@" >check.out 2>check.err
-  status=$?
-  [ "$status" -eq 0 ] && return 0
-  tail -n 20 check.out check.err >&2
-  fail "$what: $(ending "$status") under $LIB"
+  shift
+  must_end_well "$what" check "under $LIB" preloaded "$@"
 }
 
-# compare WHAT SECONDS COMMAND... -- run plain, then preloaded; status and
-# standard output must be the same, and the plain run must be good.
+# compare WHAT SECONDS COMMAND... -- run plain, then preloaded; both must end
+# with 0 and print the same.
 compare() {
   what=$1
-  seconds=$2
-  shift 2
-  plain "$seconds" "$@" >plain.out 2>plain.err
-  status=$?
-  if [ "$status" -ne 0 ]; then
-    tail -n 20 plain.err >&2
-    fail "$what: already without preload: $(ending "$status")"
-  fi
-  preloaded "$seconds" "$@" >preloaded.out 2>preloaded.err
-  status=$?
-  if [ "$status" -ne 0 ]; then
-    tail -n 20 preloaded.err >&2
-    fail "$what: $(ending "$status") under $LIB"
-  fi
-  if ! cmp -s plain.out preloaded.out; then
-    diff plain.out preloaded.out | head -n 20 >&2
-    fail "$what: output differs from the run without preload"
-  fi
+  shift
+  must_end_well "$what" plain "already without preload" plain "$@"
+  must_end_well "$what" preloaded "under $LIB" preloaded "$@"
+  must_print_the_same "$what" plain preloaded "without preload"
 }
 
 # compile OUT SOURCE [FLAG...] -- one of programs/, with the calls to malloc

@@ -46,35 +46,21 @@ on_ours() {
 }
 
 # check_gc WHAT SECONDS COMMAND... -- run on the library under test; must end
-# with 0. Output goes to ours.out and ours.err, and is shown on failure.
+# with 0. Output is in ours.out and ours.err.
 check_gc() {
   what=$1
-  seconds=$2
-  shift 2
-  on_ours "$seconds" "$@" >ours.out 2>ours.err
-  status=$?
-  [ "$status" -eq 0 ] && return 0
-  tail -n 20 ours.out ours.err >&2
-  fail "$what: $(ending "$status") on $GC_DIR"
+  shift
+  must_end_well "$what" ours "on $GC_DIR" on_ours "$@"
 }
 
 # compare_gc WHAT SECONDS COMMAND... -- run on Debian's, then on the library
 # under test; both must end with 0 and print the same.
 compare_gc() {
   what=$1
-  seconds=$2
-  shift 2
-  on_debian "$seconds" "$@" >debian.out 2>debian.err
-  status=$?
-  if [ "$status" -ne 0 ]; then
-    tail -n 20 debian.out debian.err >&2
-    fail "$what: already on Debian's libgc: $(ending "$status")"
-  fi
-  check_gc "$what" "$seconds" "$@"
-  if ! cmp -s debian.out ours.out; then
-    diff debian.out ours.out | head -n 20 >&2
-    fail "$what: output differs from the run on Debian's libgc"
-  fi
+  shift
+  must_end_well "$what" debian "already on Debian's libgc" on_debian "$@"
+  must_end_well "$what" ours "on $GC_DIR" on_ours "$@"
+  must_print_the_same "$what" debian ours "on Debian's libgc"
 }
 
 # compile_gc OUT SOURCE [FLAG...] -- one of libgc/ with our headers, linked by

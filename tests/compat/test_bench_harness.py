@@ -10,17 +10,11 @@ one, so that a sanitized or half-built library of ours plays no part.
 Exit code: 0 passed, 77 skipped (no compiler), else failed.
 """
 
-import json
-import os
-import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
-SOURCE = pathlib.Path(os.environ.get(
-    "ALM_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
-CC = os.environ.get("CC", "cc")
+from bench_session import CC, bench, check, run_tests
 
 COMMON = """
 #include <stddef.h>
@@ -86,13 +80,6 @@ void *realloc(void *p, size_t n) {
 }
 
 
-def check(ok, what):
-  if not ok:
-    print(f"FAILED: {what}")
-    sys.exit(1)
-  print(f"ok: {what}")
-
-
 class Harness:
 
   def __init__(self, work):
@@ -107,19 +94,9 @@ class Harness:
 
   def run(self, *arguments, also=()):
     """(exit code, document or None, Markdown) of one session."""
-    out, text = self.work / "out.json", self.work / "out.md"
-    out.unlink(missing_ok=True)
-    command = [sys.executable, str(SOURCE / "bench" / "run.py"), "--quick",
-               "--build", str(self.work / "build"), "--json", str(out),
-               "--markdown", str(text), *arguments]
     for name in also:
-      command += ["--also", f"{name}={self.libs[name]}"]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.PIPE, text=True, timeout=240,
-                          check=False)
-    if not out.exists():
-      return done.returncode, None, done.stderr
-    return (done.returncode, json.loads(out.read_text()), text.read_text())
+      arguments += ("--also", f"{name}={self.libs[name]}")
+    return bench("run.py", self.work, *arguments, timeout=240)
 
 
 def errors(doc, lib):
@@ -193,19 +170,14 @@ def test_arguments(harness):
   check(code == 2 and doc is None, "unknown library: refused")
 
 
-def main():
-  if not shutil.which(CC):
-    print("skipped: no C compiler")
-    return 77
-  with tempfile.TemporaryDirectory(prefix="almharness.") as work:
-    harness = Harness(pathlib.Path(work))
-    test_ranking(harness)
-    test_fat(harness)
-    test_failures(harness)
-    test_reallocation(harness)
-    test_arguments(harness)
-  return 0
+def test_all(work):
+  harness = Harness(work)
+  test_ranking(harness)
+  test_fat(harness)
+  test_failures(harness)
+  test_reallocation(harness)
+  test_arguments(harness)
 
 
 if __name__ == "__main__":
-  sys.exit(main())
+  sys.exit(run_tests(None if shutil.which(CC) else "no C compiler", test_all))
