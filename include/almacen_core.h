@@ -53,7 +53,8 @@ struct alm_face {
   void (*decide)(void *arg, struct alm_marker *m);
   /* World stopped, marking is over. */
   void (*marked)(void *arg);
-  /* The mutator is the calling thread's, and no longer attached. */
+  /* The mutator is no longer attached. It was the calling thread's; or its
+   * thread has ended, and the world is stopped. */
   void (*detached)(void *arg, struct alm_mutator *m);
   void *arg;
 };

@@ -119,14 +119,29 @@ bool gc_thread_register(bool is_explicit, void *stack_base) {
   return true;
 }
 
+/* NULL: its registration has not come to an end. */
+static struct gc_thread *gc_thread_of_locked(const struct alm_mutator *m) {
+  struct gc_thread *t = gc.threads.next;
+  while (t != &gc.threads && t->mutator != m) {
+    t = t->next;
+  }
+  return t != &gc.threads ? t : NULL;
+}
+
 void gc_thread_detached(void *arg, struct alm_mutator *m) {
   (void)arg;
   struct gc_thread *t = gc_self;
-  if (t == NULL || t->mutator != m) {
+  if (t != NULL && t->mutator == m) {
+    gc_self = NULL;
+    gc_runs = gc_no_runs;
+  } else {
+    gc_lock();
+    t = gc_thread_of_locked(m);
+    gc_unlock();
+  }
+  if (t == NULL) {
     return;
   }
-  gc_self = NULL;
-  gc_runs = gc_no_runs;
   /* who wants to suspend it has the lock, and must not wait for it */
   __atomic_store_n(&t->parked, PARKED_GONE, __ATOMIC_RELEASE);
   gc_lock();

@@ -123,11 +123,13 @@ struct lease {
   uint32_t nfreed;
 };
 
-/* Resting: its thread sleeps for the sake of another heap. */
+/* Resting: its thread sleeps for the sake of another heap. Lost: its thread has
+ * ended. */
 enum mutator_state {
   MUTATOR_RUNNING = 1,
   MUTATOR_BLOCKED,
   MUTATOR_RESTING,
+  MUTATOR_LOST,
   MUTATOR_DETACHED
 };
 

@@ -283,6 +283,14 @@ static void world_await_signal(bool is_signalled) {
   }
 }
 
+/* No longer in its thread's list, if there still is one. */
+static void world_end_record(struct alm_heap *h, struct alm_mutator *m) {
+  if (h->face != NULL) {
+    h->face->detached(h->face->arg, m);
+  }
+  world_return_record(m);
+}
+
 void world_detach(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
   lock_section_begin();
@@ -299,10 +307,7 @@ void world_detach(struct alm_mutator *m) {
   lock_release(&h->lock);
   world_await_signal(is_signalled);
   world_unlink_own(m);
-  if (h->face != NULL) {
-    h->face->detached(h->face->arg, m);
-  }
-  world_return_record(m);
+  world_end_record(h, m);
   lock_section_end();
 }
 
@@ -343,9 +348,13 @@ bool world_claim(struct alm_mutator *m) {
 static void world_signal_locked(struct alm_heap *h) {
   for (struct list_node *n = h->mutators.next; n != &h->mutators; n = n->next) {
     struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
-    if (m->state == MUTATOR_RUNNING) {
-      m->is_signalled = true;
-      os_thread_signal(m->thread_id, h->stop_signal);
+    if (m->state != MUTATOR_RUNNING) {
+      continue;
+    }
+    m->is_signalled = true;
+    if (!os_thread_signal(m->thread_id, h->stop_signal)) {
+      m->state = MUTATOR_LOST;
+      world_rest_locked(h);
     }
   }
 }
@@ -353,8 +362,8 @@ static void world_signal_locked(struct alm_heap *h) {
 /* The lock is given up while this waits. */
 static void world_await_stopped_locked(struct alm_heap *h) {
   uint64_t patience_ns = 0, again_ns = 0;
-  while (h->nrunning != 0) {
-    uint32_t n = h->nrunning;
+  uint32_t n;
+  while ((n = h->nrunning) != 0) {
     if (h->stop_signal != 0 && os_now_ns() >= again_ns) {
       world_signal_locked(h);
       patience_ns = patience_ns == 0 ? SIGNAL_AGAIN_NS_MIN : patience_ns * 2;
@@ -367,6 +376,32 @@ static void world_await_stopped_locked(struct alm_heap *h) {
   }
 }
 
+static struct alm_mutator *world_next_lost(struct alm_heap *h) {
+  struct alm_mutator *lost = NULL;
+  lock_acquire(&h->lock);
+  for (struct list_node *n = h->mutators.next; n != &h->mutators && !lost;
+       n = n->next) {
+    struct alm_mutator *m = LIST_ELEMENT(n, struct alm_mutator, link);
+    lost = m->state == MUTATOR_LOST ? m : NULL;
+  }
+  if (lost != NULL) {
+    list_remove(&lost->link);
+    lost->state = MUTATOR_DETACHED;
+    h->stats.mutators--;
+  }
+  lock_release(&h->lock);
+  return lost;
+}
+
+/* The world is stopped. */
+static void world_detach_lost(struct alm_heap *h) {
+  struct alm_mutator *m;
+  while ((m = world_next_lost(h)) != NULL) {
+    local_flush(m);
+    world_end_record(h, m);
+  }
+}
+
 void world_stop(struct alm_mutator *m) {
   struct alm_heap *h = m->heap;
   lock_acquire(&h->lock);
@@ -375,6 +410,7 @@ void world_stop(struct alm_mutator *m) {
   world_rest_locked(h);
   world_await_stopped_locked(h);
   lock_release(&h->lock);
+  world_detach_lost(h);
 }
 
 void world_start(struct alm_mutator *m) {
@@ -516,6 +552,7 @@ void world_guest_stop(struct alm_heap *h) {
     world_await_stopped_locked(h);
   }
   lock_release(&h->lock);
+  world_detach_lost(h);
 }
 
 void world_guest_start(struct alm_heap *h) {

@@ -21,6 +21,11 @@
  *           detach, own          start, blocked_end: own, when
  *                                stop_wanted is 0
  *
+ *         A thread may end while its mutator runs: it was attached by the
+ *         last of the destructors that a thread ends with, so ours did not
+ *         come again. There is nobody to signal then; the mutator is *lost*,
+ *         and whoever stops the world detaches it.
+ *
  *         A thread that sleeps for one heap rests in all of its heaps, and
  *         runs again in all of them at once, when none wants to stop: so no
  *         two collectors wait for each other's threads. One that sleeps in a
@@ -38,7 +43,8 @@
  * INVARIANTS
  *   [world.1] While the world is stopped no mutator of the heap runs but the
  *             collector's, and each one's state is saved.
- *   [world.2] Only its own thread changes a mutator's state.
+ *   [world.2] Only its own thread changes a mutator's state, and who stops the
+ *             world that of a thread that has ended.
  *   [world.3] nguests of those that nrunning counts are guests.
  * LOCKS   RANK_HEAP guards states and counts; stop_wanted and nrunning are
  *         futex words, written under it.

@@ -117,8 +117,8 @@ ALM_INTERNAL unsigned os_cpus(void); /* that this process may use, >= 1 */
 
 /* The calling thread, as os_thread_signal knows it; another in a child. */
 ALM_INTERNAL uint32_t os_thread_id(void);
-/* The thread must exist. */
-ALM_INTERNAL void os_thread_signal(uint32_t id, int signal);
+/* False: there is no such thread any more. */
+ALM_INTERNAL bool os_thread_signal(uint32_t id, int signal);
 /* Run the handler, all other signals blocked, when a thread gets the signal;
  * system calls are restarted. False: no such signal, or, unless `is_ours`, the
  * program has a handler of its own for it. May be repeated. */

@@ -307,10 +307,12 @@ uint32_t os_thread_id(void) {
   return (uint32_t)syscall(SYS_gettid);
 }
 
-void os_thread_signal(uint32_t id, int signal) {
+bool os_thread_signal(uint32_t id, int signal) {
   int saved = errno;
-  (void)syscall(SYS_tgkill, getpid(), id, signal);
+  bool is_gone =
+      syscall(SYS_tgkill, getpid(), id, signal) != 0 && errno == ESRCH;
   errno = saved;
+  return !is_gone;
 }
 
 bool os_signal_claim(int signal, void (*handler)(int signal), bool is_ours) {

@@ -4,6 +4,7 @@
 
 #include "almacen_inline.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -343,6 +344,56 @@ static void threads_may_use_heaps_of_both_contracts(void **state) {
   REQUIRE(alm_heap_destroy(other) == ALM_OK);
 }
 
+/* ---- a thread that ended without our being told ---------------------------- */
+
+static pthread_key_t last_key; /* made after the library's own */
+
+/* In the last of the rounds that there are, so nothing follows. */
+static void attach_in_last_round(void *rounds_left) {
+  uintptr_t left = (uintptr_t)rounds_left - 1;
+  struct alm_mutator *m;
+  if (left > 0) {
+    REQUIRE(pthread_setspecific(last_key, (void *)left) == 0);
+    return;
+  }
+  REQUIRE(alm_mutator_attach(heap, &m) == ALM_OK);
+  for (size_t i = 0; i < 100; i++) {
+    REQUIRE(alm_new_bytes(m, ALM_CONSERVATIVE, 16 + 100 * i) != NULL);
+  }
+}
+
+static void *end_late(void *arg) {
+  void *rounds_left = (void *)(uintptr_t)PTHREAD_DESTRUCTOR_ITERATIONS;
+  REQUIRE(pthread_setspecific(last_key, rounds_left) == 0);
+  return arg;
+}
+
+static void a_thread_that_ends_attached_is_not_waited_for(void **state) {
+  (void)state;
+  struct alm_heap_stats s;
+  if (UNDER_TSAN) {
+    skip(); /* what it knows of a thread ends in the last round, too */
+  }
+  begin(ALM_UNCOOPERATIVE);
+  collect_times(1);
+  REQUIRE(pthread_key_create(&last_key, attach_in_last_round) == 0);
+  for (size_t i = 0, n = rounds(100); i < n; i++) {
+    pthread_t threads[3];
+    for (size_t k = 0; k < 3; k++) {
+      threads[k] = begin_thread(end_late, NULL);
+    }
+    collect_times(1); /* while they end */
+    for (size_t k = 0; k < 3; k++) {
+      REQUIRE(pthread_join(threads[k], NULL) == 0);
+    }
+    collect_times(2);
+  }
+  alm_heap_stats_read(heap, &s);
+  REQUIRE(s.mutators == 0);
+  REQUIRE(pthread_key_delete(last_key) == 0);
+  end(NULL, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_thread_that_never_calls_us_is_stopped),
@@ -352,6 +403,7 @@ int main(void) {
       cmocka_unit_test(a_signal_that_the_program_handles_is_refused),
       cmocka_unit_test(our_signal_from_elsewhere_does_no_harm),
       cmocka_unit_test(threads_may_use_heaps_of_both_contracts),
+      cmocka_unit_test(a_thread_that_ends_attached_is_not_waited_for),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

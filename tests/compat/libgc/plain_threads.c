@@ -3,6 +3,7 @@
  * knows such threads; Debian's libgc must be told of each. */
 #include "check.h"
 
+#include <limits.h>
 #include <sched.h>
 
 enum { THREADS = 8, LENGTH = 2000, ROUNDS = 20 };
@@ -244,6 +245,38 @@ TEST("1,000 short threads come and go while two allocate") {
   }
   for (int i = 0; i < 2; i++) CHECK(!pthread_join(ids[i], NULL));
   while (ended < 1000) sleep_ms(1);
+}
+
+/* ---- keys ---------------------------------------------------------------- */
+
+static pthread_key_t last_key; /* made after those of the library */
+
+static void allocate_in_last_round(void *rounds_left) {
+  intptr_t left = (intptr_t)rounds_left - 1;
+  if (left > 0) {
+    CHECK(!pthread_setspecific(last_key, (void *)left));
+  } else {
+    verify(build(5, LENGTH), 5, LENGTH);
+  }
+}
+
+static void *end_late(void *argument) {
+  void *rounds_left = (void *)(intptr_t)PTHREAD_DESTRUCTOR_ITERATIONS;
+  CHECK(!pthread_setspecific(last_key, rounds_left));
+  return argument;
+}
+
+TEST("a thread may allocate in the very last of its keys' destructors") {
+  CHECK(!pthread_key_create(&last_key, allocate_in_last_round));
+  for (int i = 0; i < 40; i++) {
+    pthread_t ids[2];
+    CHECK(!pthread_create(&ids[0], NULL, end_late, NULL));
+    CHECK(!GC_pthread_create(&ids[1], NULL, end_late, NULL));
+    if (i % 2) GC_gcollect();
+    CHECK(!pthread_join(ids[0], NULL));
+    CHECK(!GC_pthread_join(ids[1], NULL));
+    GC_gcollect();
+  }
 }
 
 /* ---- forks --------------------------------------------------------------- */
