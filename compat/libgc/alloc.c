@@ -155,16 +155,20 @@ void *GC_malloc_kind_global(size_t bytes, int kind) {
   return GC_generic_malloc(bytes, kind);
 }
 
-/* As gc_bump, and from the runs that follow without a collection. */
-static void *gc_bump_on(unsigned kind, size_t n) {
-  uint32_t layouts = gc.kinds[kind].layouts;
-  void *p = gc_bump(layouts, n);
-  if (p != NULL) {
-    return p;
+/* Link what the run has, but for `*left` bytes at most, behind the list's last
+ * object; the new last one. */
+static void *gc_link_run(struct alm_run *run, size_t slot, size_t *left,
+                         void *last) {
+  char *p = run->next;
+  size_t bytes = (size_t)(run->end - p);
+  bytes = bytes < *left ? bytes : *left / slot * slot;
+  for (char *end = p + bytes; p != end; p += slot) {
+    *(void **)last = p;
+    last = p;
   }
-  uint32_t index = layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class;
-  return gc.core->next_run(gc_self->mutator, index) ? gc_bump(layouts, n)
-                                                    : NULL;
+  run->next = p;
+  *left -= bytes;
+  return last;
 }
 
 /* A list of what is at hand: nothing collects amid it. */
@@ -179,17 +183,15 @@ void GC_generic_malloc_many(size_t bytes, int kind, void **result) {
     return;
   }
   size_t slot = gc_slot_bytes(n);
-  void **last = first;
+  size_t left = slot < MANY_BYTES_MAX ? MANY_BYTES_MAX - slot : 0;
+  uint32_t index =
+      gc.kinds[kind].layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class;
+  void *last = first;
   gc.core->section_begin();
-  for (size_t made = slot; made + slot <= MANY_BYTES_MAX; made += slot) {
-    void *p = gc_bump_on((unsigned)kind, n);
-    if (p == NULL) {
-      break;
-    }
-    *last = p;
-    last = p;
-  }
-  *last = NULL;
+  do {
+    last = gc_link_run(&gc_runs[index], slot, &left, last);
+  } while (left >= slot && gc.core->next_run(gc_self->mutator, index));
+  *(void **)last = NULL;
   gc.core->section_end(gc_self->mutator);
 }
 

@@ -113,6 +113,7 @@ static void collector_before_refill(struct alm_mutator *m, size_t bytes) {
   struct alm_heap *h = m->heap;
   uint64_t every = h->options.collect_every;
   m->refills++;
+  local_account(m);
   if (world_is_wanted(m)) {
     world_safepoint(m);
   }
@@ -142,16 +143,8 @@ static bool collector_find_room(struct alm_mutator *m, unsigned nth,
   return true;
 }
 
-ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index,
-                                      const char *call) {
-  if (!world_owns(m, call)) {
-    return false;
-  }
-  world_enter();
-  if (local_continue(m, index)) {
-    world_leave(m);
-    return true;
-  }
+/* A run that is not at hand. */
+ALM_COLD static bool collector_find_run(struct alm_mutator *m, unsigned index) {
   collector_before_refill(m, 0);
   size_t bytes = m->heap->layouts[index].slot_bytes;
   bool ok;
@@ -160,6 +153,17 @@ ALM_COLD static bool collector_refill(struct alm_mutator *m, unsigned index,
       break;
     }
   }
+  return ok;
+}
+
+static __attribute__((noinline)) bool collector_refill(struct alm_mutator *m,
+                                                       unsigned index,
+                                                       const char *call) {
+  if (!world_owns(m, call)) {
+    return false;
+  }
+  world_enter();
+  bool ok = local_continue(m, index) || collector_find_run(m, index);
   world_leave(m);
   return ok;
 }
@@ -575,7 +579,7 @@ void alm_heap_stats_read(struct alm_heap *heap, struct alm_heap_stats *out) {
   out->goal_bytes = atomic_load_relaxed(&heap->goal);
   out->heap_bytes = heap->span_bytes;
   out->unswept_bytes = atomic_load_relaxed(&heap->unswept_pages) << PAGE_SHIFT;
-  out->alloc_bytes += heap_claimed(heap);
+  out->alloc_bytes += heap_claimed_locked(heap);
   lock_release(&heap->lock);
 }
 

@@ -279,7 +279,9 @@ static void core_world_visit(struct alm_heap *heap,
 static void core_stats(struct alm_heap *heap, struct alm_heap_stats *out,
                        struct alm_core_stats *more) {
   alm_heap_stats_read(heap, out);
-  more->since_bytes = atomic_load_relaxed(&heap->allocated);
+  lock_acquire(&heap->lock);
+  more->since_bytes = heap_allocated_locked(heap);
+  lock_release(&heap->lock);
   more->deleted_bytes = atomic_load_relaxed(&heap->deleted);
   more->mapped_bytes_max = atomic_load_relaxed(&memstat->heap_mapped_max);
   more->markers = heap->options.markers ? heap->options.markers

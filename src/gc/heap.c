@@ -46,6 +46,8 @@ static void heap_init_layout(struct layout *l, unsigned class,
   l->sweep = &l->all;
   l->type = type;
   l->slot_bytes = sizeclasses[class].object_bytes;
+  l->run_slots =
+      (uint32_t)max_size(GC_RUN_BYTES_MAX / max_size(l->slot_bytes, 1), 1);
   l->class = (uint8_t) class;
   l->kind = (uint8_t)kind;
   l->has_header = has_header;
@@ -115,8 +117,19 @@ struct alm_heap *heap_create(const struct alm_heap_options *o,
   return h;
 }
 
+uint64_t heap_allocated_locked(const struct alm_heap *h) {
+  /* pairs: local_account; so nothing is counted twice */
+  uint64_t bytes = atomic_load_acquire(&h->allocated);
+  for (const struct list_node *n = h->mutators.next; n != &h->mutators;
+       n = n->next) {
+    bytes += atomic_load_relaxed(
+        &LIST_ELEMENT(n, struct alm_mutator, link)->unaccounted);
+  }
+  return bytes;
+}
+
 void heap_publish_locked(struct alm_heap *h) {
-  uint64_t now = heap_claimed(h);
+  uint64_t now = heap_claimed_locked(h);
   if (now > h->published) { /* else a race in sweep_free_object */
     memstat_add(&memstat->gc.alloc_bytes, now - h->published);
     h->published = now;
@@ -362,6 +375,20 @@ static void heap_insert_span(struct alm_heap *h, struct collected *c,
   heap_busy_end(h);
 }
 
+static enum scan heap_scan(const struct collected *c) {
+  if (c->kind == ALM_NOSCAN) {
+    return SCAN_NONE;
+  }
+  if (c->layout == NULL || c->header_bytes != 0) {
+    return SCAN_PARTS;
+  }
+  if (c->kind == ALM_CONSERVATIVE) {
+    return c->object_bytes == 2 * sizeof(uintptr_t) ? SCAN_WORDS | SCAN_PAIR
+                                                    : SCAN_WORDS;
+  }
+  return c->kind == ALM_TYPED ? SCAN_MASK : SCAN_PARTS;
+}
+
 struct collected *heap_take_span(struct alm_heap *h, struct layout *layout) {
   unsigned class = layout->class;
   struct collected *c = heap_make_span(h, class, sizeclasses[class].npages);
@@ -373,6 +400,7 @@ struct collected *heap_take_span(struct alm_heap *h, struct layout *layout) {
   c->kind = layout->kind;
   c->header_bytes = layout->has_header ? ARRAY_HEADER_BYTES : 0;
   c->object_bytes = layout->slot_bytes - c->header_bytes;
+  c->scan = (uint8_t)heap_scan(c);
   c->is_root = layout->is_root;
   c->span.is_owned = true;
   heap_insert_span(h, c, &layout->all);
@@ -391,6 +419,7 @@ struct collected *heap_take_large(struct alm_heap *h, enum alm_kind kind,
   c->kind = (uint8_t)kind;
   c->header_bytes = 0;
   c->object_bytes = bytes;
+  c->scan = (uint8_t)heap_scan(c);
   c->is_root = is_root;
   heap_insert_span(h, c, &h->large);
   return c;

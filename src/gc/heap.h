@@ -75,12 +75,17 @@ struct alm_type {
 };
 STATIC_CHECK(offsetof(struct alm_type, head) == 0);
 
+/* A run of a mutator is at most this long: what zeroing touches is used soon,
+ * from the first cache. */
+enum { GC_RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
+
 struct layout {
   struct list_node all;     /* struct collected; under the lock             */
   struct list_node partial; /* struct span; [heap.3]; under the lock        */
   struct list_node *sweep;  /* next of `all` to sweep, &all: none; lock     */
   const struct alm_type *type; /* of a fixed type or kind, else NULL        */
   uint32_t slot_bytes;
+  uint32_t run_slots; /* a run has this many at most                         */
   uint8_t class;
   uint8_t kind;     /* enum alm_kind; arrays: ALM_TYPED                      */
   bool has_header;  /* ARRAY_HEADER_BYTES                                    */
@@ -88,6 +93,12 @@ struct layout {
   bool is_root;     /* its objects live until they are freed                 */
   bool shares_type; /* which the first layout of its kind owns              */
 };
+
+/* How markers find the pointers of a span's objects: there are none; all words;
+ * the words of the type's mask, once; or as mark_scan_part finds out. The bit
+ * SCAN_PAIR: the slots have two words, which Lisps are full of, and all are
+ * scanned. */
+enum scan { SCAN_NONE, SCAN_WORDS, SCAN_PAIR, SCAN_MASK = 4, SCAN_PARTS };
 
 /* A span of a collected heap. */
 struct collected {
@@ -102,6 +113,7 @@ struct collected {
                                   release, after the free bits; who looks
                                   without the lock: acquire                 */
   uint8_t kind;                /* enum alm_kind                             */
+  uint8_t scan;                /* enum scan                                 */
   uint8_t header_bytes;
   bool is_root; /* as the layout's                                          */
   struct span span; /* last: its free bits follow */
@@ -151,7 +163,8 @@ struct alm_mutator {
   bool is_signalled;        /* since it last made sure of it; under the lock */
   uint32_t thread_id;       /* for its signal                                */
   uint64_t refills;         /* for collect_every; own thread                 */
-  uint32_t unchecked;       /* see local_continue; own thread                */
+  uint32_t unaccounted;     /* bytes of runs, not yet in the heap's `allocated`;
+                           own thread; who has the heap's lock reads it    */
   struct alm_stack own;     /* the thread's stack                            */
   struct stack_state saved; /* its own, read when stopped                    */
   struct list_node link;    /* in the heap; under the lock                   */
@@ -247,10 +260,10 @@ ALM_INLINE uintptr_t found_object(const struct found *f) {
   return f->slot + f->c->header_bytes;
 }
 
-/* The heap's span around p, which lies in a page below heap_map.npages. */
+/* The heap's span around the page, which is below heap_map.npages. */
 ALM_INLINE struct collected *heap_span_at(const struct alm_heap *h,
-                                          uintptr_t p) {
-  struct span *s = arena_span(arena_page_of((const void *)p));
+                                          size_t page) {
+  struct span *s = arena_span(page);
   if (s == NULL || !atomic_load_relaxed(&s->is_collected)) {
     return NULL;
   }
@@ -282,8 +295,9 @@ ALM_INLINE bool heap_find_in_span(struct collected *c, uintptr_t p,
  * of p. */
 ALM_INLINE bool heap_find(const struct alm_heap *h, uintptr_t p,
                           struct found *f) {
-  struct collected *c =
-      arena_contains((const void *)p) ? heap_span_at(h, p) : NULL;
+  struct collected *c = arena_contains((const void *)p)
+                            ? heap_span_at(h, arena_page_of((const void *)p))
+                            : NULL;
   return c != NULL && heap_find_in_span(c, p, f);
 }
 
@@ -328,9 +342,11 @@ ALM_INTERNAL uint32_t heap_add_layouts(struct alm_heap *h, enum alm_kind kind,
                                        alm_core_trace trace, void *arg,
                                        bool is_root);
 
-/* What was claimed since the last cycle. */
-ALM_INLINE uint64_t heap_claimed(const struct alm_heap *h) {
-  return atomic_load_relaxed(&h->allocated) + atomic_load_relaxed(&h->deleted);
+/* What was claimed since the last cycle, and is not deleted; or all of it. The
+ * lock is held. */
+ALM_INTERNAL uint64_t heap_allocated_locked(const struct alm_heap *h);
+ALM_INLINE uint64_t heap_claimed_locked(const struct alm_heap *h) {
+  return heap_allocated_locked(h) + atomic_load_relaxed(&h->deleted);
 }
 
 /* Bring the process's account of what was allocated up to date: of one heap,

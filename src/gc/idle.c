@@ -93,7 +93,7 @@ enum { RETAIN_SPARE_SHIFT = 3 };
 
 static bool idle_is_busy(struct alm_heap *h, uint64_t now_ns,
                          uint64_t patience_ns) {
-  uint64_t claimed = h->stats.alloc_bytes + heap_claimed(h);
+  uint64_t claimed = h->stats.alloc_bytes + heap_claimed_locked(h);
   if (claimed != h->seen_bytes) {
     h->seen_bytes = claimed;
     h->busy_ns = now_ns;

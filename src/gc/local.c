@@ -5,21 +5,27 @@
 
 #include <string.h>
 
-/* A run is at most this long: what zeroing touches is used soon, from the
- * first cache. */
-enum { GC_RUN_BYTES_MAX = ALM_TORTURE ? 64 : 8192 };
-
 /* So much of a layout stays with the thread that has freed it. */
 enum { FREED_BYTES_MAX = 16384 };
 
 /* So much is allocated between two looks at what is due. */
-enum { UNCHECKED_BYTES_MAX = 4096 };
+enum { UNACCOUNTED_BYTES_MAX = 4096 };
+
+/* Short runs are too far between for the processor to see what comes. */
+static void local_prefetch(const struct span *s, unsigned word) {
+  enum { LINE = 64, BYTES_MAX = 1024 };
+  const char *at = (const char *)span_slot_address(s, word * 64);
+  for (const char *end = at + BYTES_MAX; at != end; at += LINE) {
+    prefetch_to_write(at);
+  }
+}
 
 static bool local_claim(struct lease *l) {
   struct span *s = &l->span->span;
   for (; l->next_word < span_nwords(s); l->next_word++) {
     l->claimed = span_claim(s, l->next_word);
     if (l->claimed != 0) {
+      local_prefetch(s, l->next_word);
       l->claimed_word = l->next_word++;
       return true;
     }
@@ -84,32 +90,52 @@ static void local_start_freed(struct alm_mutator *m, unsigned index) {
   m->head.runs[index] = (struct alm_run){slot, slot + l->slot_bytes};
 }
 
+/* Slots at the end of a word were claimed: as many of the next words as follow,
+ * `most` at most. */
+static size_t local_extend_run(struct lease *l, size_t most) {
+  struct span *s = &l->span->span;
+  size_t n = 0;
+  unsigned more = 64;
+  while (more == 64 && n < most && l->next_word < span_nwords(s)) {
+    uint64_t bits = span_claim(s, l->next_word);
+    more = (unsigned)min_size(bits_ctz(~bits), most - n);
+    l->claimed = bits & ~bits_low(more);
+    l->claimed_word = l->next_word++;
+    n += more;
+  }
+  return n;
+}
+
 /* Consecutive claimed slots become the run. */
 static void local_start_run(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
   struct collected *c = l->span;
-  size_t slot_bytes = c->layout->slot_bytes;
-  size_t most = max_size(GC_RUN_BYTES_MAX / slot_bytes, 1);
+  const struct layout *layout = c->layout;
+  size_t most = layout->run_slots;
   unsigned first = bits_ctz(l->claimed);
   size_t n = min_size(bits_ctz(~(l->claimed >> first)), most);
   l->claimed &= ~bits_span(first, (unsigned)n);
   char *run = (char *)span_slot_address(&c->span, l->claimed_word * 64 + first);
-  bool to_the_end = first + n == 64;
-  while (to_the_end && n < most && l->next_word < span_nwords(&c->span)) {
-    uint64_t bits = span_claim(&c->span, l->next_word);
-    unsigned more = (unsigned)min_size(bits_ctz(~bits), most - n);
-    l->claimed = bits & ~bits_low(more);
-    l->claimed_word = l->next_word++;
-    n += more;
-    to_the_end = more == 64;
+  if (first + n == 64) {
+    n += local_extend_run(l, most - n);
   }
+  size_t bytes = n * layout->slot_bytes;
+  atomic_store_relaxed(&m->unaccounted, m->unaccounted + (uint32_t)bytes);
   if (!atomic_load_relaxed(&c->span.is_fresh) &&
-      !local_is_dirty_fine(c->heap, c->layout)) {
-    local_zero(run, n * slot_bytes); /* [local.1] */
+      !local_is_dirty_fine(c->heap, layout)) {
+    local_zero(run, bytes); /* [local.1] */
   }
-  m->head.runs[index] = (struct alm_run){run, run + n * slot_bytes};
-  m->unchecked += (uint32_t)(n * slot_bytes);
-  (void)atomic_add_relaxed(&c->heap->allocated, n * slot_bytes);
+  m->head.runs[index] = (struct alm_run){run, run + bytes};
+}
+
+/* Once for many runs: a locked instruction waits for all that was stored before,
+ * and runs may be short. */
+void local_account(struct alm_mutator *m) {
+  uint32_t bytes = m->unaccounted;
+  if (bytes != 0) {
+    atomic_store_relaxed(&m->unaccounted, 0);
+    (void)atomic_add_release(&m->heap->allocated, bytes);
+  }
 }
 
 bool local_continue(struct alm_mutator *m, unsigned index) {
@@ -117,8 +143,8 @@ bool local_continue(struct alm_mutator *m, unsigned index) {
     local_start_freed(m, index);
     return true;
   }
-  if (m->unchecked >= UNCHECKED_BYTES_MAX || m->leases[index].claimed == 0 ||
-      m->heap->options.collect_every != 0) {
+  if (m->unaccounted >= UNACCOUNTED_BYTES_MAX ||
+      m->leases[index].claimed == 0 || m->heap->options.collect_every != 0) {
     return false;
   }
   local_start_run(m, index);
@@ -128,7 +154,6 @@ bool local_continue(struct alm_mutator *m, unsigned index) {
 bool local_refill(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
   m->layouts_used = (uint32_t)max_size(m->layouts_used, index + 1);
-  m->unchecked = 0;
   sweep_pay(m->heap,
             max_size(GC_RUN_BYTES_MAX, m->heap->layouts[index].slot_bytes));
   while (l->span == NULL || (l->claimed == 0 && !local_claim(l))) {
@@ -214,6 +239,7 @@ void local_return_freed(struct alm_mutator *m) {
 
 void local_flush_stopped(struct alm_mutator *m, bool is_filing) {
   bool keeps_runs = m->heap->stop_signal != 0; /* [local.2] */
+  local_account(m);
   if (!keeps_runs) {
     m->tiny_at = m->tiny_end = 0;
   }
@@ -231,6 +257,7 @@ void local_flush_stopped(struct alm_mutator *m, bool is_filing) {
 }
 
 void local_flush(struct alm_mutator *m) {
+  local_account(m);
   m->tiny_at = m->tiny_end = 0;
   local_return_freed(m);
   for (unsigned i = 0; i < m->layouts_used; i++) {

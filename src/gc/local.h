@@ -5,7 +5,7 @@
  * HOW     Slots are claimed from the free bits a word at a time; consecutive
  *         ones become a run, which is zeroed at once unless the pages are
  *         known to be zero. Allocation then bumps a pointer and writes
- *         nothing. Bytes are accounted when a run is claimed.
+ *         nothing. Bytes are accounted for when KiB of runs were claimed.
  * INVARIANTS
  *   [local.1] Every slot of a run reads as zero (arrays: the header word is
  *             written when the slot is handed out).
@@ -24,6 +24,9 @@
 
 #include "heap.h"
 
+/* Bring the heap's account of what was allocated up to date. The own thread, or
+ * world stopped. */
+ALM_INTERNAL void local_account(struct alm_mutator *m);
 /* The next run of slots that are freed or claimed already, if there is one and
  * nothing else is due: whether to collect, to sweep or to stop is asked again after a
  * few KiB. In a heap with holes most runs are short. */

@@ -16,28 +16,34 @@ enum { MARKERS_MAX = 8, RING = 16 };
 enum { PIECE_BYTES = ALM_TORTURE ? 64 : 128 << 10 };
 
 /* An item's bit 0: not an object but the start of a further piece of one. Bit
- * 1: a conservative object of two words, which Lisps are full of: there is
- * nothing to look up for it. */
-enum { ITEM_PIECE = 1, ITEM_PAIR = 2, PAIR_BYTES = 16 };
+ * 1: a pair: there is nothing to look up for it. */
+enum { ITEM_PIECE = 1, ITEM_PAIR = SCAN_PAIR, PAIR_BYTES = 16 };
+
+/* A candidate is an offset in the region, and this bit if only pointers to first
+ * bytes and displacements count. */
+#define BASE_ONLY ((uintptr_t)1 << 63)
+#define NO_CANDIDATE UINTPTR_MAX
 
 struct marker {
   struct alm_heap *heap;
   struct work *work;
-  struct work_buffer *buffer; /* NULL: none                                 */
-  bool is_alone;              /* no other marker marks now                  */
-  bool is_base_only;          /* in the object that is scanned now          */
-  unsigned ring_at;
+  struct work_buffer *buffer; /* NULL: none; its count is not true          */
+  uintptr_t *bottom;          /* the buffer's items from here to top; NULL  */
+  uintptr_t *top;
+  uintptr_t *limit;
+  bool is_alone; /* no other marker marks now                               */
+  size_t ring_at;
+  uintptr_t base_only; /* BASE_ONLY in the object that is scanned now, or 0 */
+  uintptr_t base_only_words; /* the same, in conservative objects           */
+  uintptr_t base_only_typed; /* the same, in typed and traced ones          */
   uintptr_t low;     /* of the region; all spans of the heap lie in         */
   size_t heap_bytes; /* [low, low + heap_bytes) while the world is stopped  */
-  struct {
-    uintptr_t p; /* 0: empty */
-    bool is_base_only;
-  } ring[RING];
+  uintptr_t ring[RING]; /* candidates                                       */
   uint64_t bytes;
-  uint64_t objects;
   uint64_t light_bytes; /* see mark_light_bytes                             */
-  uint64_t cpu_ns;      /* of its thread, when it was last done; 0: the
-                           collector's                                      */
+  uint64_t objects;
+  uint64_t cpu_ns; /* of its thread, when it was last done; 0: the
+                      collector's                                           */
 } ALM_CACHE_ALIGNED;
 
 struct mark_team {
@@ -53,80 +59,163 @@ struct mark_team {
 
 /* ---- pushing --------------------------------------------------------------- */
 
-/* A buffer with room. False: no memory, the overflow flag is set. [work.2] */
-static ALM_COLD bool mark_next_buffer(struct marker *m) {
+ALM_INLINE size_t mark_count_items(const struct marker *m) {
+  return (size_t)(m->top - m->bottom);
+}
+
+/* NULL: none. The one that the marker had is the caller's. */
+static struct work_buffer *mark_exchange_buffer(struct marker *m,
+                                                struct work_buffer *b) {
+  struct work_buffer *old = m->buffer;
+  if (old != NULL) {
+    old->count = mark_count_items(m);
+  }
+  m->buffer = b;
+  m->bottom = b != NULL ? b->items : NULL;
+  m->top = b != NULL ? b->items + b->count : NULL;
+  m->limit = b != NULL ? b->items + WORK_ITEMS : NULL;
+  return old;
+}
+
+static void mark_replace_empty(struct marker *m, struct work_buffer *b) {
+  struct work_buffer *empty = mark_exchange_buffer(m, b);
+  if (empty != NULL) {
+    work_return_empty(empty);
+  }
+}
+
+/* To a new buffer. False: no memory, the overflow flag is set. [work.2] */
+static ALM_COLD bool mark_push_slow(struct marker *m, uintptr_t item) {
   struct work_buffer *empty = work_take_empty(m->work);
   if (empty == NULL) {
     return false;
   }
-  if (m->buffer != NULL) {
-    work_give(m->work, m->buffer);
+  struct work_buffer *full = mark_exchange_buffer(m, empty);
+  if (full != NULL) {
+    work_give(m->work, full);
   }
-  m->buffer = empty;
+  *m->top++ = item;
   return true;
 }
 
 ALM_INLINE bool mark_push(struct marker *m, uintptr_t item) {
-  struct work_buffer *b = m->buffer;
-  if (unlikely(b == NULL || b->count == WORK_ITEMS)) {
-    if (!mark_next_buffer(m)) {
-      return false;
-    }
-    b = m->buffer;
+  if (unlikely(m->top == m->limit)) {
+    return mark_push_slow(m, item);
   }
-  b->items[b->count++] = item;
+  *m->top++ = item;
   return true;
 }
 
-/* The object at `at` is in use; mark and push it if it is not marked. */
-ALM_INLINE void mark_object(struct marker *m, struct collected *c,
-                            struct mark_place at, uintptr_t object) {
-  if (!marks_set_at(at, m->is_alone)) {
-    return;
-  }
+/* Count and push an object in a slot. */
+ALM_INLINE void mark_grey(struct marker *m, const struct collected *c,
+                          uintptr_t object, size_t slot_bytes) {
   m->objects++;
-  if (c->span.class == 0) {
-    size_t bytes = c->span.npages << PAGE_SHIFT;
-    m->bytes += bytes;
-    m->light_bytes += c->kind == ALM_NOSCAN ? bytes : 0;
-  } else {
-    m->bytes += c->object_bytes + c->header_bytes;
-  }
-  if (c->kind != ALM_NOSCAN) {
-    bool is_pair = c->kind == ALM_CONSERVATIVE && c->object_bytes == PAIR_BYTES;
-    (void)mark_push(m, is_pair ? object | ITEM_PAIR : object);
+  m->bytes += slot_bytes;
+  if (c->scan != SCAN_NONE) {
+    (void)mark_push(m, object | (c->scan & ITEM_PAIR));
   }
 }
 
-/* Test, mark and push what p points into. Most pointers are to the first
- * granule of an object, whose bit is the object's. (Only of a span of the heap
- * are there bits, and nobody else changes them.) */
-static void mark_candidate_now(struct marker *m, uintptr_t p,
-                               bool is_base_only) {
-  struct found f;
-  struct collected *c = heap_span_at(m->heap, p);
-  if (c == NULL) {
+static ALM_COLD void mark_large(struct marker *m, const struct collected *c) {
+  const struct span *s = &c->span;
+  if (s->nfree == 0 && marks_set_at(marks_place(s->base), m->is_alone)) {
+    size_t bytes = s->npages << PAGE_SHIFT;
+    m->objects++;
+    m->bytes += bytes;
+    m->light_bytes += c->kind == ALM_NOSCAN ? bytes : 0;
+    if (c->scan != SCAN_NONE) {
+      (void)mark_push(m, s->base);
+    }
+  }
+}
+
+/* Is a pointer to an object's byte, not the first, one to the object? */
+ALM_INLINE bool mark_may_be_inside(const struct marker *m, uintptr_t candidate,
+                                   uintptr_t byte) {
+  return !(candidate & BASE_ONLY) || heap_is_displacement(m->heap, byte);
+}
+
+static ALM_COLD void mark_large_at(struct marker *m, const struct collected *c,
+                                   uintptr_t candidate) {
+  uintptr_t byte = m->low + (candidate & ~BASE_ONLY) - c->span.base;
+  if (byte == 0 || mark_may_be_inside(m, candidate, byte)) {
+    mark_large(m, c);
+  }
+}
+
+ALM_INLINE bool mark_set(struct mark_place at, bool is_alone) {
+  if (is_alone) {
+    marks_set_alone(at);
+    return true;
+  }
+  return marks_set_at(at, false);
+}
+
+/* As mark_slot, where a slot is a granule. */
+ALM_INLINE void mark_pair(struct marker *m, const struct span *s,
+                          struct mark_place at, uintptr_t candidate,
+                          bool is_alone) {
+  uintptr_t p = m->low + (candidate & ~BASE_ONLY), byte = p % PAIR_BYTES;
+  size_t i = (p - s->base) / PAIR_BYTES;
+  if (((atomic_load_relaxed(&s->free_bits[i / 64]) >> (i % 64)) & 1) ||
+      (unlikely(byte != 0) && !mark_may_be_inside(m, candidate, byte)) ||
+      !mark_set(at, is_alone)) {
     return;
   }
-  struct mark_place at = marks_place(p);
-  if ((atomic_load_relaxed(at.word) & at.bit) || !heap_find_in_span(c, p, &f)) {
+  m->objects++;
+  m->bytes += PAIR_BYTES;
+  (void)mark_push(m, (p - byte) | ITEM_PAIR);
+}
+
+/* What the candidate points into is not marked, but for objects that begin in
+ * another granule than `at`. */
+ALM_INLINE void mark_slot(struct marker *m, struct collected *c,
+                          struct mark_place at, uintptr_t candidate,
+                          bool is_alone) {
+  uintptr_t p = m->low + (candidate & ~BASE_ONLY);
+  struct found f;
+  if (!heap_find_in_span(c, p, &f)) {
     return;
   }
   uintptr_t object = found_object(&f);
-  if (is_base_only && p != object &&
-      !heap_is_displacement(m->heap, p - object)) {
+  if (unlikely(p != object)) {
+    at = marks_place(f.slot);
+    if (!mark_may_be_inside(m, candidate, p - object) || marks_test_at(at)) {
+      return;
+    }
+  }
+  if (mark_set(at, is_alone)) {
+    mark_grey(m, c, object, c->object_bytes + c->header_bytes);
+  }
+}
+
+/* Test, mark and push what the candidate points into. Most pointers are to the
+ * first granule of an object, whose bit is the object's. (Only of a span of the
+ * heap are there bits, and nobody else changes them.) */
+ALM_INLINE void mark_candidate(struct marker *m, uintptr_t candidate,
+                               bool is_alone) {
+  size_t offset = candidate & ~BASE_ONLY;
+  struct collected *c = heap_span_at(m->heap, offset >> PAGE_SHIFT);
+  if (c == NULL) {
     return;
   }
-  if (unlikely(p - f.slot >= (uintptr_t)1 << GRANULE_SHIFT)) {
-    at = marks_place(f.slot);
+  struct mark_place at = marks_place_at(offset);
+  if (marks_test_at(at)) {
+    return;
   }
-  mark_object(m, c, at, object);
+  if (c->scan & SCAN_PAIR) {
+    mark_pair(m, &c->span, at, candidate, is_alone);
+  } else if (likely(c->span.class != 0)) {
+    mark_slot(m, c, at, candidate, is_alone);
+  } else {
+    mark_large_at(m, c, candidate);
+  }
 }
 
 void mark_root_span(struct marker *m, struct collected *c) {
   struct span *s = &c->span;
   if (s->class == 0) {
-    mark_object(m, c, marks_place(s->base), s->base);
+    mark_large(m, c);
     return;
   }
   for (unsigned i = 0; i < span_nwords(s); i++) {
@@ -134,35 +223,42 @@ void mark_root_span(struct marker *m, struct collected *c) {
     uint64_t used = ~atomic_load_relaxed(&s->free_bits[i]) & bits_low(n);
     for (; used != 0; used &= used - 1) {
       uintptr_t slot = span_slot_address(s, i * 64 + bits_ctz(used));
-      mark_object(m, c, marks_place(slot), slot + c->header_bytes);
+      if (marks_set(slot, m->is_alone)) {
+        mark_grey(m, c, slot + c->header_bytes,
+                  sizeclasses[s->class].object_bytes);
+      }
     }
   }
 }
 
-/* p lies in the region: ring it. */
-static void mark_ring(struct marker *m, uintptr_t p) {
-  __builtin_prefetch((const void *)p);
-  __builtin_prefetch(&marks_words[marks_index(p) / 64]);
-  __builtin_prefetch(arena_span(arena_page_of((const void *)p)));
-  unsigned at = m->ring_at;
-  uintptr_t old = m->ring[at].p;
-  bool old_base_only = m->ring[at].is_base_only;
-  m->ring[at].p = p;
-  m->ring[at].is_base_only = m->is_base_only;
+/* Ring the candidate; mark the one that leaves. */
+ALM_INLINE void mark_ring_as(struct marker *m, size_t offset,
+                             uintptr_t base_only, bool is_alone) {
+  __builtin_prefetch((const void *)(m->low + offset));
+  prefetch_to_write(marks_place_at(offset).word);
+  __builtin_prefetch(arena_span(offset >> PAGE_SHIFT));
+  size_t at = m->ring_at;
+  uintptr_t old = m->ring[at];
+  m->ring[at] = offset | base_only;
   m->ring_at = (at + 1) % RING;
-  if (old != 0) {
-    mark_candidate_now(m, old, old_base_only);
+  if (likely(old != NO_CANDIDATE)) {
+    mark_candidate(m, old, is_alone);
   }
+}
+
+static __attribute__((noinline)) void mark_ring(struct marker *m,
+                                                size_t offset) {
+  mark_ring_as(m, offset, m->base_only, m->is_alone);
 }
 
 static bool mark_empty_ring(struct marker *m) {
   bool any = false;
   for (unsigned i = 0; i < RING; i++) {
     unsigned at = (m->ring_at + i) % RING;
-    uintptr_t p = m->ring[at].p;
-    if (p != 0) {
-      m->ring[at].p = 0;
-      mark_candidate_now(m, p, m->ring[at].is_base_only);
+    uintptr_t candidate = m->ring[at];
+    if (candidate != NO_CANDIDATE) {
+      m->ring[at] = NO_CANDIDATE;
+      mark_candidate(m, candidate, m->is_alone);
       any = true;
     }
   }
@@ -171,7 +267,7 @@ static bool mark_empty_ring(struct marker *m) {
 
 ALM_INLINE void mark_word(struct marker *m, uintptr_t p) {
   if (p - m->low < m->heap_bytes) {
-    mark_ring(m, p);
+    mark_ring(m, p - m->low);
   }
 }
 
@@ -183,9 +279,9 @@ __attribute__((no_sanitize("address", "thread"))) static void mark_words(
   uintptr_t low = m->low; /* here, because the compiler cannot know */
   size_t heap_bytes = m->heap_bytes;
   for (; from < end; from++) {
-    uintptr_t p = *(const volatile uintptr_t *)from;
-    if (p - low < heap_bytes) {
-      mark_ring(m, p);
+    size_t offset = *(const volatile uintptr_t *)from - low;
+    if (offset < heap_bytes) {
+      mark_ring(m, offset);
     }
   }
 }
@@ -193,7 +289,7 @@ __attribute__((no_sanitize("address", "thread"))) static void mark_words(
 void mark_range_of(struct marker *m, const void *start, size_t bytes,
                    bool is_base_only) {
   const uintptr_t *from = start;
-  m->is_base_only = is_base_only;
+  m->base_only = is_base_only ? BASE_ONLY : 0;
   mark_words(m, from, from + bytes / sizeof *from);
 }
 
@@ -248,7 +344,7 @@ static __attribute__((noinline)) void mark_scan_part(struct marker *m,
     return; /* no pointers: mark_contents of such an object */
   }
   if (t != NULL && t->kind == ALM_TRACED) {
-    m->is_base_only = m->heap->options.base_pointers_only;
+    m->base_only = m->base_only_typed;
     world_callback_begin();
     if (t->core_trace != NULL) {
       t->core_trace(t->core_arg, (void *)object, c->object_bytes,
@@ -268,35 +364,38 @@ static __attribute__((noinline)) void mark_scan_part(struct marker *m,
     }
   }
   if (t == NULL) {
-    m->is_base_only = m->heap->is_base_only;
+    m->base_only = m->base_only_words;
     mark_words(m, (const uintptr_t *)from, (const uintptr_t *)end);
   } else if (t->kind == ALM_TYPED) {
-    m->is_base_only = m->heap->options.base_pointers_only;
+    m->base_only = m->base_only_typed;
     mark_typed(m, t, from, end);
   }
 }
 
-/* The item is an object or a piece of one. */
-static void mark_scan(struct marker *m, uintptr_t item) {
-  if (item & ITEM_PAIR) {
-    const uintptr_t *pair = (const uintptr_t *)(item - ITEM_PAIR);
-    m->is_base_only = m->heap->is_base_only;
-    mark_word(m, pair[0]);
-    mark_word(m, pair[1]);
-    return;
-  }
+/* Scan the item, an object or a piece of one; or leave the words from its start
+ * to the end returned to the caller. */
+static const uintptr_t *mark_scan_other(struct marker *m, uintptr_t item) {
   uintptr_t from = item & ~(uintptr_t)ITEM_PIECE;
   /* found once already, when it was marked */
   struct collected *c = collected_of(arena_span(arena_page_of((void *)from)));
-  if (c->kind == ALM_CONSERVATIVE && c->layout != NULL) {
-    m->is_base_only = m->heap->is_base_only;
-    mark_words(m, (const uintptr_t *)from,
-               (const uintptr_t *)(from + c->object_bytes));
-  } else if (c->kind == ALM_TYPED && c->type != NULL && c->layout != NULL) {
-    m->is_base_only = m->heap->options.base_pointers_only;
+  if (likely(c->scan == SCAN_WORDS || c->scan == (SCAN_WORDS | SCAN_PAIR))) {
+    return (const uintptr_t *)(from + c->object_bytes);
+  }
+  if (c->scan == SCAN_MASK) {
+    m->base_only = m->base_only_typed;
     mark_typed_one(m, c->type, (const uintptr_t *)from);
-  } else {
+  } else if (c->scan == SCAN_PARTS) {
     mark_scan_part(m, c, from, item & ITEM_PIECE);
+  }
+  return NULL;
+}
+
+static void mark_scan(struct marker *m, uintptr_t item) {
+  const uintptr_t *from = (const uintptr_t *)(item & ~(uintptr_t)ITEM_PAIR);
+  const uintptr_t *end = item & ITEM_PAIR ? from + 2 : mark_scan_other(m, item);
+  if (end != NULL) {
+    m->base_only = m->base_only_words;
+    mark_words(m, from, end);
   }
 }
 
@@ -305,7 +404,7 @@ void mark_contents(struct marker *m, void *object) {
 }
 
 struct alm_visitor *mark_root_visitor(struct marker *m) {
-  m->is_base_only = false;
+  m->base_only = 0;
   return mark_visitor(m);
 }
 
@@ -322,28 +421,53 @@ void mark_visit(struct alm_visitor *v, const void *p) {
 /* Half of what a marker has goes to those that wait: the older half, from which
  * more is to be found. */
 static void mark_share(struct marker *m) {
-  struct work_buffer *b = m->buffer;
   struct work_buffer *half = work_take_empty(m->work);
   if (half == NULL) {
     return;
   }
-  half->count = b->count / 2;
-  b->count -= half->count;
-  memcpy(half->items, b->items, half->count * sizeof b->items[0]);
-  memmove(b->items, b->items + half->count, b->count * sizeof b->items[0]);
+  size_t n = mark_count_items(m);
+  half->count = n / 2;
+  memcpy(half->items, m->bottom, half->count * sizeof *m->bottom);
+  memmove(m->bottom, m->bottom + half->count,
+          (n - half->count) * sizeof *m->bottom);
+  m->top -= half->count;
   work_give(m->work, half);
 }
 
-static void mark_drain_own(struct marker *m) {
+/* Scan what is in the buffer and what follows, `*left` objects at most. False:
+ * there are more. Most objects are scanned right here. */
+ALM_INLINE bool mark_drain_buffer(struct marker *m, bool is_alone,
+                                  size_t *left) {
   enum { SHARE_MIN = 4 };
-  do {
-    while (m->buffer != NULL && m->buffer->count > 0) {
-      mark_scan(m, m->buffer->items[--m->buffer->count]);
-      if (!m->is_alone && m->buffer->count >= SHARE_MIN &&
-          work_is_wanted(m->work)) {
-        mark_share(m);
+  for (; m->top != m->bottom; --*left) {
+    if (*left == 0) {
+      return false;
+    }
+    uintptr_t item = *--m->top;
+    const uintptr_t *from = (const uintptr_t *)(item & ~(uintptr_t)ITEM_PAIR);
+    const uintptr_t *end = from + 2;
+    if (!(item & ITEM_PAIR)) {
+      end = mark_scan_other(m, item);
+    }
+    for (; from < end; from++) {
+      size_t offset = *from - m->low;
+      if (offset < m->heap_bytes) {
+        mark_ring_as(m, offset, m->base_only_words, is_alone);
       }
     }
+    if (!is_alone && work_is_wanted(m->work) &&
+        mark_count_items(m) >= SHARE_MIN) {
+      mark_share(m);
+    }
+  }
+  return true;
+}
+
+static void mark_drain_own(struct marker *m) {
+  do {
+    size_t no_end = SIZE_MAX;
+    (void)(m->is_alone ? mark_drain_buffer(m, true, &no_end)
+                       : mark_drain_buffer(m, false, &no_end));
   } while (mark_empty_ring(m));
 }
 
@@ -358,10 +482,7 @@ static void mark_run(struct marker *m) {
     if (b == NULL) {
       return;
     }
-    if (m->buffer != NULL) {
-      work_return_empty(m->buffer);
-    }
-    m->buffer = b;
+    mark_replace_empty(m, b);
   }
 }
 
@@ -413,23 +534,19 @@ static void mark_again(struct collected *c, void *arg) {
 /* Scan so many objects at most, while nobody else marks: to wake the others
  * takes longer. False: there are more. */
 static bool mark_run_alone(struct marker *m) {
-  unsigned left = ALM_TORTURE ? 64 : 16384;
+  size_t left = ALM_TORTURE ? 64 : 16384;
   mark_source source = m->heap->team->source;
   struct work_buffer *b;
   do {
     do {
-      while (m->buffer != NULL && m->buffer->count > 0) {
-        if (left-- == 0) {
-          return false;
-        }
-        mark_scan(m, m->buffer->items[--m->buffer->count]);
+      if (!mark_drain_buffer(m, true, &left)) {
+        return false;
       }
     } while (mark_empty_ring(m) || source(m->heap, m));
     b = work_take(m->work); /* of one marker: does not wait */
-    if (b != NULL && m->buffer != NULL) {
-      work_return_empty(m->buffer);
+    if (b != NULL) {
+      mark_replace_empty(m, b);
     }
-    m->buffer = b != NULL ? b : m->buffer;
   } while (b != NULL);
   return true;
 }
@@ -518,7 +635,12 @@ struct marker *mark_begin(struct alm_heap *h, mark_source source) {
     m->is_alone = i == 0; /* until it calls the others */
     m->low = heap_map.base;
     m->heap_bytes = atomic_load_relaxed(&heap_map.npages) << PAGE_SHIFT;
+    m->base_only_words = h->is_base_only ? BASE_ONLY : 0;
+    m->base_only_typed = h->options.base_pointers_only ? BASE_ONLY : 0;
     m->bytes = m->objects = m->light_bytes = 0;
+    for (unsigned at = 0; at < RING; at++) {
+      m->ring[at] = NO_CANDIDATE;
+    }
   }
   return &h->team->markers[0];
 }
@@ -529,10 +651,7 @@ void mark_end(struct alm_heap *h, uint64_t *bytes, uint64_t *objects) {
     struct marker *m = &h->team->markers[i];
     *bytes += m->bytes;
     *objects += m->objects;
-    if (m->buffer != NULL) {
-      work_return_empty(m->buffer);
-      m->buffer = NULL;
-    }
+    mark_replace_empty(m, NULL);
   }
 }
 

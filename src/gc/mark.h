@@ -5,8 +5,13 @@
  *         at once: what the look will read is prefetched and the candidate
  *         goes into a ring; the one that leaves the ring is tested and
  *         marked, and if it may hold pointers, pushed. So loads of some 16
- *         candidates are under way at a time. Objects above 128 KiB are
- *         scanned in pieces that others can take.
+ *         candidates are under way at a time. Its mark word is fetched to
+ *         be written: markers take the same lines from each other, and a
+ *         locked instruction on a line that is elsewhere stops everything.
+ *         Objects of which all words count are scanned where they are
+ *         popped, in one loop; it is compiled twice, for a marker alone
+ *         and for several (decisions/010). Objects above 128 KiB are scanned
+ *         in pieces that others can take.
  *         A team of threads belongs to each heap, made at its first
  *         collection; they sleep between collections. The collector is the
  *         first of them.

@@ -4,6 +4,8 @@
 #include "mem/metaalloc.h"
 #include "os/os.h"
 
+enum { WORK_SPINS = 500 };
+
 static struct meta_pool work_pool = {
     (sizeof(struct work_buffer) + 15) / 16 * 16, NULL};
 
@@ -36,10 +38,37 @@ void work_give(struct work *w, struct work_buffer *full) {
   lock_acquire(&w->lock);
   full->next = w->full;
   atomic_store_relaxed(&w->full, full);
-  if (w->nidle > 0) {
+  if (w->nasleep > 0) {
     work_announce(w, 1);
   }
   lock_release(&w->lock);
+}
+
+static bool work_is_awaited(const struct work *w) {
+  return atomic_load_relaxed(&w->full) == NULL &&
+         atomic_load_relaxed(&w->nidle) < w->nmarkers;
+}
+
+/* A marker that has something shares it within a microsecond, if it can; to
+ * sleep and be woken takes tens of them. */
+static void work_spin(const struct work *w) {
+  for (unsigned i = 0; i < WORK_SPINS && work_is_awaited(w); i++) {
+    cpu_relax();
+  }
+}
+
+static void work_wait_locked(struct work *w) {
+  lock_release(&w->lock);
+  work_spin(w);
+  lock_acquire(&w->lock);
+  w->nasleep++;
+  while (work_is_awaited(w)) {
+    uint32_t event = atomic_load_relaxed(&w->event);
+    lock_release(&w->lock);
+    os_futex_wait(&w->event, event, 0);
+    lock_acquire(&w->lock);
+  }
+  w->nasleep--;
 }
 
 struct work_buffer *work_take(struct work *w) {
@@ -48,12 +77,8 @@ struct work_buffer *work_take(struct work *w) {
     atomic_store_relaxed(&w->nidle, w->nidle + 1);
     if (w->nidle == w->nmarkers) {
       work_announce(w, w->nmarkers); /* [work.1] */
-    }
-    while (w->full == NULL && w->nidle < w->nmarkers) {
-      uint32_t event = atomic_load_relaxed(&w->event);
-      lock_release(&w->lock);
-      os_futex_wait(&w->event, event, 0);
-      lock_acquire(&w->lock);
+    } else {
+      work_wait_locked(w);
     }
     if (w->full != NULL) {
       atomic_store_relaxed(&w->nidle, w->nidle - 1);

@@ -3,8 +3,8 @@
  * WHAT    Buffers of objects; a list of full ones; the end of marking.
  * HOW     A marker pushes to and pops from a buffer of its own; full buffers
  *         go to the list, and are taken from there by markers that have
- *         none. A marker that finds nothing waits; when all wait there is
- *         nothing left.
+ *         none. A marker that finds nothing looks out for a while, then
+ *         sleeps; when all wait there is nothing left.
  * INVARIANTS
  *   [work.1] nidle == nmarkers only if the list is empty, and then for ever
  *            (until work_begin).
@@ -31,7 +31,9 @@ struct work_buffer {
 struct work {
   struct lock lock;
   struct work_buffer *full; /* under the lock, read relaxed                */
-  uint32_t nidle;           /* under the lock, read relaxed                */
+  uint32_t nidle;           /* wait in work_take; under the lock, read
+                               relaxed                                     */
+  uint32_t nasleep;         /* of these; under the lock                    */
   uint32_t nmarkers;        /* constant while marking                      */
   uint32_t event;           /* futex: changes when there is work or an end */
   bool has_overflowed;      /* any marker, relaxed                         */

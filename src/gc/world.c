@@ -252,7 +252,7 @@ enum alm_err world_attach(struct alm_heap *h, struct alm_mutator **out) {
   m->head.store_wanted = 0;
   m->layouts_used = 0;
   m->refills = 0;
-  m->unchecked = 0;
+  m->unaccounted = 0;
   m->own = own;
   m->own.heap = h;
   m->head.stack = &m->own;

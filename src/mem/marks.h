@@ -42,29 +42,43 @@ ALM_INLINE bool marks_test(uintptr_t p) {
 /* Where a bit is. */
 struct mark_place {
   uint64_t *word;
-  uint64_t bit;
+  unsigned bit;
 };
 
-ALM_INLINE struct mark_place marks_place(uintptr_t p) {
-  size_t i = marks_index(p);
-  return (struct mark_place){&marks_words[i / 64], (uint64_t)1 << (i % 64)};
+/* `offset`: from the region's start. */
+ALM_INLINE struct mark_place marks_place_at(size_t offset) {
+  size_t i = offset >> GRANULE_SHIFT;
+  return (struct mark_place){&marks_words[i / 64], (unsigned)(i % 64)};
 }
 
-/* True: it was clear. `alone`: nobody else marks now. */
-ALM_INLINE bool marks_set_at(struct mark_place at, bool alone) {
+ALM_INLINE struct mark_place marks_place(uintptr_t p) {
+  return marks_place_at(p - heap_map.base);
+}
+
+ALM_INLINE bool marks_test_at(struct mark_place at) {
+  return (atomic_load_relaxed(at.word) >> at.bit) & 1;
+}
+
+ALM_INLINE void marks_set_alone(struct mark_place at) {
   uint64_t old = atomic_load_relaxed(at.word);
-  if (old & at.bit) {
+  atomic_store_relaxed(at.word, old | (uint64_t)1 << at.bit);
+}
+
+/* True: it was clear. `is_alone`: nobody else marks now. */
+ALM_INLINE bool marks_set_at(struct mark_place at, bool is_alone) {
+  if (marks_test_at(at)) {
     return false;
   }
-  if (alone) {
-    atomic_store_relaxed(at.word, old | at.bit);
+  if (is_alone) {
+    marks_set_alone(at);
     return true;
   }
-  return !(atomic_or_relaxed(at.word, at.bit) & at.bit);
+  uint64_t bit = (uint64_t)1 << at.bit;
+  return !(atomic_or_relaxed(at.word, bit) & bit);
 }
 
-ALM_INLINE bool marks_set(uintptr_t p, bool alone) {
-  return marks_set_at(marks_place(p), alone);
+ALM_INLINE bool marks_set(uintptr_t p, bool is_alone) {
+  return marks_set_at(marks_place(p), is_alone);
 }
 
 ALM_INLINE void marks_clear(uintptr_t p) {

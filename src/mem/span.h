@@ -47,7 +47,8 @@ ALM_INLINE unsigned span_nwords(const struct span *s) {
 }
 
 ALM_INLINE uintptr_t span_slot_address(const struct span *s, unsigned slot) {
-  return s->base + (uintptr_t)slot * sizeclasses[s->class].object_bytes;
+  unsigned class = s->class;
+  return s->base + (uintptr_t)slot * sizeclasses[class].object_bytes;
 }
 
 /* All slots free, not owned, `is_zero`: the pages read as zero. */

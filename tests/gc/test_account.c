@@ -142,6 +142,31 @@ static void heaps_that_are_gone_still_count(void **state) {
   child_must_pass(use_heaps_one_after_the_other, NULL, NULL);
 }
 
+/* Its heap is told of many runs at once. */
+static void count_each_object(void *arg) {
+  (void)arg;
+  struct world w = begin(1);
+  for (size_t i = 1; i <= 3000; i++) {
+    uint64_t before = of_heap.alloc_bytes;
+    (void)list(&w, 1);
+    alm_heap_stats_read(w.heap, &of_heap);
+    REQUIRE(of_heap.alloc_bytes >= i * sizeof(struct cell));
+    REQUIRE(of_heap.alloc_bytes >= before);
+    REQUIRE(account()->alloc_bytes == of_heap.alloc_bytes);
+  }
+  uint64_t before = of_heap.alloc_bytes;
+  alm_mutator_detach(w.m);
+  alm_heap_stats_read(w.heap, &of_heap);
+  REQUIRE(before - of_heap.alloc_bytes <= 8192); /* the run it gave back */
+  REQUIRE(of_heap.alloc_bytes >= 3000 * sizeof(struct cell));
+  REQUIRE(alm_heap_destroy(w.heap) == ALM_OK);
+}
+
+static void what_a_thread_takes_is_counted_at_once(void **state) {
+  (void)state;
+  child_must_pass(count_each_object, NULL, NULL);
+}
+
 static void delete_much(void *arg) {
   (void)arg;
   struct world w = begin(1);
@@ -400,6 +425,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_account_of_the_process_is_that_of_its_heap),
       cmocka_unit_test(heaps_that_are_gone_still_count),
+      cmocka_unit_test(what_a_thread_takes_is_counted_at_once),
       cmocka_unit_test(what_is_deleted_was_allocated_all_the_same),
       cmocka_unit_test(finalizers_are_counted_when_queued_and_when_run),
       cmocka_unit_test(a_forked_child_counts_from_zero),
