@@ -117,8 +117,8 @@ struct alm_core_table {
    * but for ALM_NOSCAN ones and, unless `is_zero`, large ones. NULL: no memory.
    * Own. */
   void *(*take)(struct alm_mutator *m, uint32_t index);
-  /* The next run of the layout if it takes no collection, see local_continue.
-   * False: `take` must be asked. Own, in a section. */
+  /* The layout's run is used up: the next one, if it is at hand and nothing else
+   * is due. False: `take` must be asked. Own. */
   bool (*next_run)(struct alm_mutator *m, uint32_t index);
   void *(*take_large)(struct alm_mutator *m, uint32_t layouts, size_t bytes,
                       bool is_zero);

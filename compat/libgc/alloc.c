@@ -56,6 +56,23 @@ static GC_COLD void *gc_alloc_slow(unsigned kind, size_t bytes, size_t extra) {
   return GC_LIKELY(p != NULL) ? p : gc_out_of_memory(bytes);
 }
 
+/* In a heap with holes most runs are short. */
+static __attribute__((noinline)) void *gc_alloc_next(unsigned kind,
+                                                     size_t bytes,
+                                                     size_t extra) {
+  const struct gc_thread *t = gc_self;
+  uint32_t layouts = gc.kinds[kind].layouts;
+  size_t n = bytes + (extra & gc.extra);
+  if (GC_LIKELY(t != NULL && !t->is_blocking && layouts != NO_LAYOUTS &&
+                n - 1 < SMALL_MAX)) {
+    uint32_t index = layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class;
+    if (GC_LIKELY(gc.core->next_run(t->mutator, index))) {
+      return gc_bump(layouts, n);
+    }
+  }
+  return gc_alloc_slow(kind, bytes, extra);
+}
+
 static inline void *gc_alloc_fast(unsigned kind, size_t bytes, size_t extra) {
   size_t n = bytes + (extra & gc.extra);
   if (GC_LIKELY(n - 1 < SMALL_MAX)) {
@@ -64,7 +81,7 @@ static inline void *gc_alloc_fast(unsigned kind, size_t bytes, size_t extra) {
       return p;
     }
   }
-  return gc_alloc_slow(kind, bytes, extra);
+  return gc_alloc_next(kind, bytes, extra);
 }
 
 void *gc_alloc(unsigned kind, size_t bytes) {

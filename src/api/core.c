@@ -99,7 +99,10 @@ static void *core_take(struct alm_mutator *m, uint32_t index) {
 }
 
 static bool core_next_run(struct alm_mutator *m, uint32_t index) {
-  return local_continue(m, index);
+  world_enter();
+  bool ok = local_continue(m, index);
+  world_leave(m);
+  return ok;
 }
 
 static void *core_take_large(struct alm_mutator *m, uint32_t layouts,

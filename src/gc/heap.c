@@ -38,9 +38,9 @@ static struct meta_pool *heap_span_pool(unsigned class) {
   return &heap_span_pools[i];
 }
 
-static void heap_init_layout(struct layout *l, unsigned class,
-                             enum alm_kind kind, const struct alm_type *type,
-                             bool has_header) {
+static void heap_init_layout(const struct alm_heap *h, struct layout *l,
+                             unsigned class, enum alm_kind kind,
+                             const struct alm_type *type, bool has_header) {
   list_init(&l->all);
   list_init(&l->partial);
   l->sweep = &l->all;
@@ -51,18 +51,19 @@ static void heap_init_layout(struct layout *l, unsigned class,
   l->class = (uint8_t) class;
   l->kind = (uint8_t)kind;
   l->has_header = has_header;
+  l->may_be_dirty = h->face != NULL && kind == ALM_NOSCAN;
 }
 
 static void heap_init_layouts(struct alm_heap *h) {
   for (unsigned class = 0; class < SIZECLASS_COUNT; class ++) {
-    heap_init_layout(&h->layouts[LAYOUT_NOSCAN + class], class, ALM_NOSCAN,
+    heap_init_layout(h, &h->layouts[LAYOUT_NOSCAN + class], class, ALM_NOSCAN,
                      NULL, false);
-    heap_init_layout(&h->layouts[LAYOUT_CONSERVATIVE + class], class,
+    heap_init_layout(h, &h->layouts[LAYOUT_CONSERVATIVE + class], class,
                      ALM_CONSERVATIVE, NULL, false);
-    heap_init_layout(&h->layouts[LAYOUT_ARRAY + class], class, ALM_TYPED, NULL,
-                     true);
+    heap_init_layout(h, &h->layouts[LAYOUT_ARRAY + class], class, ALM_TYPED,
+                     NULL, true);
   }
-  heap_init_layout(&h->layouts[LAYOUT_TINY], sizeclass_for(TINY_BLOCK_BYTES),
+  heap_init_layout(h, &h->layouts[LAYOUT_TINY], sizeclass_for(TINY_BLOCK_BYTES),
                    ALM_NOSCAN, NULL, false);
   h->layouts[LAYOUT_TINY].is_packed = true;
   h->nlayouts = LAYOUT_TYPES;
@@ -246,7 +247,7 @@ uint32_t heap_add_layouts(struct alm_heap *h, enum alm_kind kind,
   uint32_t first = heap_take_layouts_locked(h, SIZECLASS_COUNT);
   for (unsigned i = 0; first != 0 && i < SIZECLASS_COUNT; i++) {
     struct layout *l = &h->layouts[first + i];
-    heap_init_layout(l, i, t != NULL ? ALM_TRACED : kind, t, false);
+    heap_init_layout(h, l, i, t != NULL ? ALM_TRACED : kind, t, false);
     l->is_root = is_root;
     l->shares_type = i > 0;
   }
@@ -287,7 +288,7 @@ struct alm_type *heap_add_type(struct alm_heap *h,
   bool has_room = heap_take_layouts_locked(h, 1) != 0;
   if (has_room) {
     t->head.index = h->nlayouts;
-    heap_init_layout(&h->layouts[h->nlayouts], class, t->kind, t, false);
+    heap_init_layout(h, &h->layouts[h->nlayouts], class, t->kind, t, false);
     atomic_store_release(&h->nlayouts, h->nlayouts + 1);
   }
   lock_release(&h->lock);

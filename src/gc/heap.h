@@ -87,11 +87,13 @@ struct layout {
   uint32_t slot_bytes;
   uint32_t run_slots; /* a run has this many at most                         */
   uint8_t class;
-  uint8_t kind;     /* enum alm_kind; arrays: ALM_TYPED                      */
-  bool has_header;  /* ARRAY_HEADER_BYTES                                    */
-  bool is_packed;   /* a slot holds several objects                          */
-  bool is_root;     /* its objects live until they are freed                 */
-  bool shares_type; /* which the first layout of its kind owns              */
+  uint8_t kind;      /* enum alm_kind; arrays: ALM_TYPED                      */
+  bool has_header;   /* ARRAY_HEADER_BYTES                                    */
+  bool is_packed;    /* a slot holds several objects                          */
+  bool may_be_dirty; /* slots are handed out as they are: libgc's face does not
+                        promise that objects without pointers are zero       */
+  bool is_root;      /* its objects live until they are freed                 */
+  bool shares_type;  /* which the first layout of its kind owns              */
 };
 
 /* How markers find the pointers of a span's objects: there are none; all words;

@@ -48,13 +48,6 @@ static void local_zero(char *run, size_t bytes) {
   }
 }
 
-/* May slots be handed out as they are? libgc's face does not promise that
- * objects without pointers are zero. */
-static bool local_is_dirty_fine(const struct alm_heap *h,
-                                const struct layout *l) {
-  return h->face != NULL && l->kind == ALM_NOSCAN;
-}
-
 /* Roots would still be taken for such; debug builds find who frees twice. */
 static bool local_keeps_freed(const struct alm_heap *h, const struct layout *l,
                               const struct lease *lease) {
@@ -84,7 +77,7 @@ static void local_start_freed(struct alm_mutator *m, unsigned index) {
   char *slot = lease->freed;
   lease->freed = *(void **)slot;
   lease->nfreed--;
-  if (!local_is_dirty_fine(m->heap, l)) {
+  if (!l->may_be_dirty) {
     local_zero(slot, l->slot_bytes); /* [local.1] */
   }
   m->head.runs[index] = (struct alm_run){slot, slot + l->slot_bytes};
@@ -109,20 +102,25 @@ static size_t local_extend_run(struct lease *l, size_t most) {
 /* Consecutive claimed slots become the run. */
 static void local_start_run(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
-  struct collected *c = l->span;
-  const struct layout *layout = c->layout;
-  size_t most = layout->run_slots;
-  unsigned first = bits_ctz(l->claimed);
-  size_t n = min_size(bits_ctz(~(l->claimed >> first)), most);
-  l->claimed &= ~bits_span(first, (unsigned)n);
-  char *run = (char *)span_slot_address(&c->span, l->claimed_word * 64 + first);
-  if (first + n == 64) {
+  const struct span *s = &l->span->span;
+  const struct layout *layout = l->span->layout;
+  size_t most = layout->run_slots, slot_bytes = layout->slot_bytes;
+  uint64_t claimed = l->claimed;
+  unsigned first = (unsigned)__builtin_ctzll(claimed);
+  size_t n = bits_ctz(~(claimed >> first));
+  /* adding its lowest bit clears the lowest run of ones, and may set a bit */
+  l->claimed = claimed & (claimed + (claimed & -claimed));
+  if (unlikely(n > most)) {
+    n = most;
+    l->claimed = claimed & ~bits_span(first, (unsigned)n);
+  }
+  char *run = (char *)s->base + (l->claimed_word * 64 + first) * slot_bytes;
+  if (unlikely(first + n == 64)) {
     n += local_extend_run(l, most - n);
   }
-  size_t bytes = n * layout->slot_bytes;
+  size_t bytes = n * slot_bytes;
   atomic_store_relaxed(&m->unaccounted, m->unaccounted + (uint32_t)bytes);
-  if (!atomic_load_relaxed(&c->span.is_fresh) &&
-      !local_is_dirty_fine(c->heap, layout)) {
+  if (!layout->may_be_dirty && !atomic_load_relaxed(&s->is_fresh)) {
     local_zero(run, bytes); /* [local.1] */
   }
   m->head.runs[index] = (struct alm_run){run, run + bytes};
