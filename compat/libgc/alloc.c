@@ -57,9 +57,9 @@ static GC_COLD void *gc_alloc_slow(unsigned kind, size_t bytes, size_t extra) {
 }
 
 /* In a heap with holes most runs are short. */
-static __attribute__((noinline)) void *gc_alloc_next(unsigned kind,
-                                                     size_t bytes,
-                                                     size_t extra) {
+static GC_HOT __attribute__((noinline)) void *gc_alloc_next(unsigned kind,
+                                                            size_t bytes,
+                                                            size_t extra) {
   const struct gc_thread *t = gc_self;
   uint32_t layouts = gc.kinds[kind].layouts;
   size_t n = bytes + (extra & gc.extra);
@@ -88,11 +88,11 @@ void *gc_alloc(unsigned kind, size_t bytes) {
   return gc_alloc_fast(kind, bytes, 1);
 }
 
-void *GC_malloc(size_t bytes) {
+GC_HOT void *GC_malloc(size_t bytes) {
   return gc_alloc_fast(KIND_NORMAL, bytes, 1);
 }
 
-void *GC_malloc_atomic(size_t bytes) {
+GC_HOT void *GC_malloc_atomic(size_t bytes) {
   return gc_alloc_fast(KIND_ATOMIC, bytes, 1);
 }
 

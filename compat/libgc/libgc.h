@@ -49,6 +49,8 @@
 #define GC_LIKELY(x) __builtin_expect(!!(x), 1)
 #define GC_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define GC_COLD __attribute__((noinline, cold))
+/* As ALM_HOT. */
+#define GC_HOT __attribute__((hot))
 
 /* libgc's object kinds; further ones are the client's. */
 enum {
@@ -131,8 +133,8 @@ struct gc_state {
   unsigned depth;       /* times that its holder has taken it again          */
   bool is_collecting;   /* its holder; relaxed                               */
   bool is_main_forking; /* the process's first thread is who forks         */
+  struct gc_kind kinds[KINDS_MAX]; /* near the rest: the steps take pages    */
   struct gc_step steps[STEPS];
-  struct gc_kind kinds[KINDS_MAX];
   struct gc_thread threads; /* ring */
 };
 

@@ -98,7 +98,7 @@ static void *core_take(struct alm_mutator *m, uint32_t index) {
   return collector_take_of(m, index, "GC_malloc");
 }
 
-static bool core_next_run(struct alm_mutator *m, uint32_t index) {
+static ALM_HOT bool core_next_run(struct alm_mutator *m, uint32_t index) {
   world_enter();
   bool ok = local_continue(m, index);
   world_leave(m);

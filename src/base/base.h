@@ -38,6 +38,9 @@ enum { ALM_IS_MALLOC = ALM_MALLOC_FACE, ALM_IS_LIBGC = ALM_LIBGC_FACE };
 
 #define ALM_INLINE static inline __attribute__((always_inline))
 #define ALM_COLD __attribute__((cold, noinline))
+/* The linker puts these side by side: an interpreter that allocates between its
+ * own many pages of code passes through few of ours. */
+#define ALM_HOT __attribute__((hot))
 #define ALM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define ALM_CACHE_ALIGNED __attribute__((aligned(64)))
 #define ALM_TLS _Thread_local __attribute__((tls_model("initial-exec")))

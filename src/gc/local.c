@@ -34,7 +34,7 @@ static bool local_claim(struct lease *l) {
 }
 
 /* A short run takes fewer steps than the call; slots are granules. */
-static void local_zero(char *run, size_t bytes) {
+static ALM_HOT void local_zero(char *run, size_t bytes) {
   enum { SHORT_BYTES = 512 };
   if (bytes > SHORT_BYTES) {
     memset(run, 0, bytes);
@@ -100,7 +100,7 @@ static size_t local_extend_run(struct lease *l, size_t most) {
 }
 
 /* Consecutive claimed slots become the run. */
-static void local_start_run(struct alm_mutator *m, unsigned index) {
+static ALM_HOT void local_start_run(struct alm_mutator *m, unsigned index) {
   struct lease *l = &m->leases[index];
   const struct span *s = &l->span->span;
   const struct layout *layout = l->span->layout;
@@ -136,7 +136,7 @@ void local_account(struct alm_mutator *m) {
   }
 }
 
-bool local_continue(struct alm_mutator *m, unsigned index) {
+ALM_HOT bool local_continue(struct alm_mutator *m, unsigned index) {
   if (m->leases[index].freed != NULL) {
     local_start_freed(m, index);
     return true;
