@@ -12,9 +12,9 @@ enum { FREED_BYTES_MAX = 16384 };
 enum { UNACCOUNTED_BYTES_MAX = 4096 };
 
 /* Short runs are too far between for the processor to see what comes. */
-static void local_prefetch(const struct span *s, unsigned word) {
+static void local_prefetch(const struct span *s, unsigned slot) {
   enum { LINE = 64, BYTES_MAX = 1024 };
-  const char *at = (const char *)span_slot_address(s, word * 64);
+  const char *at = (const char *)span_slot_address(s, slot);
   for (const char *end = at + BYTES_MAX; at != end; at += LINE) {
     prefetch_to_write(at);
   }
@@ -25,7 +25,7 @@ static bool local_claim(struct lease *l) {
   for (; l->next_word < span_nwords(s); l->next_word++) {
     l->claimed = span_claim(s, l->next_word);
     if (l->claimed != 0) {
-      local_prefetch(s, l->next_word);
+      local_prefetch(s, l->next_word * 64 + bits_ctz(l->claimed));
       l->claimed_word = l->next_word++;
       return true;
     }
