@@ -19,7 +19,7 @@ enum { MANY_BYTES_MAX = 4096 };
 
 /* The next slot of the run for n bytes, n <= SMALL_MAX; NULL: it is empty. */
 static inline void *gc_bump(uint32_t layouts, size_t n) {
-  struct gc_step step = gc.steps[(n + GRANULE - 1) / GRANULE];
+  struct gc_step step = gc_step_of(n);
   struct alm_run *run = &gc_runs[layouts + step.class];
   char *p = run->next;
   if (GC_UNLIKELY(p == run->end)) {
@@ -48,7 +48,7 @@ static GC_COLD void *gc_alloc_slow(unsigned kind, size_t bytes, size_t extra) {
     p = gc.core->take_large(m, layouts, n, !gc_is_atomic(kind));
     gc_control_see_size();
   } else {
-    p = gc.core->take(m, layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class);
+    p = gc.core->take(m, layouts + gc_step_of(n).class);
   }
   if (GC_UNLIKELY(gc_finalizers_wait())) {
     gc_finalizers_offer();
@@ -65,7 +65,7 @@ static GC_HOT __attribute__((noinline)) void *gc_alloc_next(unsigned kind,
   size_t n = bytes + (extra & gc.extra);
   if (GC_LIKELY(t != NULL && !t->is_blocking && layouts != NO_LAYOUTS &&
                 n - 1 < SMALL_MAX)) {
-    uint32_t index = layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class;
+    uint32_t index = layouts + gc_step_of(n).class;
     if (GC_LIKELY(gc.core->next_run(t->mutator, index))) {
       return gc_bump(layouts, n);
     }
@@ -201,8 +201,7 @@ void GC_generic_malloc_many(size_t bytes, int kind, void **result) {
   }
   size_t slot = gc_slot_bytes(n);
   size_t left = slot < MANY_BYTES_MAX ? MANY_BYTES_MAX - slot : 0;
-  uint32_t index =
-      gc.kinds[kind].layouts + gc.steps[(n + GRANULE - 1) / GRANULE].class;
+  uint32_t index = gc.kinds[kind].layouts + gc_step_of(n).class;
   void *last = first;
   gc.core->section_begin();
   do {

@@ -148,9 +148,12 @@ extern struct alm_run gc_no_runs[RUNS_MAX]
 
 #define GC_INTERNAL __attribute__((visibility("hidden")))
 
-/* What an object of n bytes, n <= SMALL_MAX, takes. */
+/* Of an object of n bytes, n <= SMALL_MAX: the step, and what it takes. */
+static inline struct gc_step gc_step_of(size_t n) {
+  return gc.steps[(n + GRANULE - 1) / GRANULE];
+}
 static inline size_t gc_slot_bytes(size_t n) {
-  return (size_t)gc.steps[(n + GRANULE - 1) / GRANULE].granules * GRANULE;
+  return (size_t)gc_step_of(n).granules * GRANULE;
 }
 
 /* ---- start.c ------------------------------------------------------------- */

@@ -288,8 +288,7 @@ ALM_INLINE bool heap_find_in_span(struct collected *c, uintptr_t p,
     return false;
   }
   f->slot = span_slot_address(s, f->index);
-  uint64_t word = atomic_load_relaxed(&s->free_bits[f->index / 64]);
-  return !((word >> (f->index % 64)) & 1);
+  return !span_is_free(s, f->index);
 }
 
 /* Is p inside an object in use of the heap? Slots that a mutator has claimed

@@ -118,7 +118,7 @@ ALM_INLINE void mark_grey(struct marker *m, const struct collected *c,
 
 static ALM_COLD void mark_large(struct marker *m, const struct collected *c) {
   const struct span *s = &c->span;
-  if (s->nfree == 0 && marks_set_at(marks_place(s->base), m->is_alone)) {
+  if (s->nfree == 0 && marks_set(s->base, m->is_alone)) {
     size_t bytes = s->npages << PAGE_SHIFT;
     m->objects++;
     m->bytes += bytes;
@@ -143,23 +143,14 @@ static ALM_COLD void mark_large_at(struct marker *m, const struct collected *c,
   }
 }
 
-ALM_INLINE bool mark_set(struct mark_place at, bool is_alone) {
-  if (is_alone) {
-    marks_set_alone(at);
-    return true;
-  }
-  return marks_set_at(at, false);
-}
-
 /* As mark_slot, where a slot is a granule. */
 ALM_INLINE void mark_pair(struct marker *m, const struct span *s,
                           struct mark_place at, uintptr_t candidate,
                           bool is_alone) {
   uintptr_t p = m->low + (candidate & ~BASE_ONLY), byte = p % PAIR_BYTES;
-  size_t i = (p - s->base) / PAIR_BYTES;
-  if (((atomic_load_relaxed(&s->free_bits[i / 64]) >> (i % 64)) & 1) ||
+  if (span_is_free(s, (p - s->base) / PAIR_BYTES) ||
       (unlikely(byte != 0) && !mark_may_be_inside(m, candidate, byte)) ||
-      !mark_set(at, is_alone)) {
+      !marks_claim_at(at, is_alone)) {
     return;
   }
   m->objects++;
@@ -184,7 +175,7 @@ ALM_INLINE void mark_slot(struct marker *m, struct collected *c,
       return;
     }
   }
-  if (mark_set(at, is_alone)) {
+  if (marks_claim_at(at, is_alone)) {
     mark_grey(m, c, object, c->object_bytes + c->header_bytes);
   }
 }

@@ -282,8 +282,7 @@ static void central_check_class(unsigned class) {
       const struct span *s = pageheap_span_at(p);
       CHECK(s != NULL && s->class == class);
       unsigned slot = sizeclass_slot(class, (uintptr_t)p - s->base);
-      uint64_t word = atomic_load_relaxed(&s->free_bits[slot / 64]);
-      CHECK(!((word >> (slot % 64)) & 1));
+      CHECK(!span_is_free(s, slot));
       p = *(void *const *)p;
     }
   }

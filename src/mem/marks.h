@@ -34,11 +34,6 @@ ALM_INLINE size_t marks_index(uintptr_t p) {
   return (p - heap_map.base) >> GRANULE_SHIFT;
 }
 
-ALM_INLINE bool marks_test(uintptr_t p) {
-  size_t i = marks_index(p);
-  return (atomic_load_relaxed(&marks_words[i / 64]) >> (i % 64)) & 1;
-}
-
 /* Where a bit is. */
 struct mark_place {
   uint64_t *word;
@@ -59,31 +54,30 @@ ALM_INLINE bool marks_test_at(struct mark_place at) {
   return (atomic_load_relaxed(at.word) >> at.bit) & 1;
 }
 
-ALM_INLINE void marks_set_alone(struct mark_place at) {
-  uint64_t old = atomic_load_relaxed(at.word);
-  atomic_store_relaxed(at.word, old | (uint64_t)1 << at.bit);
+ALM_INLINE bool marks_test(uintptr_t p) {
+  return marks_test_at(marks_place(p));
 }
 
-/* True: it was clear. `is_alone`: nobody else marks now. */
-ALM_INLINE bool marks_set_at(struct mark_place at, bool is_alone) {
-  if (marks_test_at(at)) {
-    return false;
-  }
+/* The bit was seen clear. True: it still was. `is_alone`: nobody else marks now,
+ * so it was. */
+ALM_INLINE bool marks_claim_at(struct mark_place at, bool is_alone) {
+  uint64_t bit = (uint64_t)1 << at.bit;
   if (is_alone) {
-    marks_set_alone(at);
+    atomic_store_relaxed(at.word, atomic_load_relaxed(at.word) | bit);
     return true;
   }
-  uint64_t bit = (uint64_t)1 << at.bit;
   return !(atomic_or_relaxed(at.word, bit) & bit);
 }
 
+/* True: it was clear. */
 ALM_INLINE bool marks_set(uintptr_t p, bool is_alone) {
-  return marks_set_at(marks_place(p), is_alone);
+  struct mark_place at = marks_place(p);
+  return !marks_test_at(at) && marks_claim_at(at, is_alone);
 }
 
 ALM_INLINE void marks_clear(uintptr_t p) {
-  size_t i = marks_index(p);
-  (void)atomic_and_relaxed(&marks_words[i / 64], ~((uint64_t)1 << (i % 64)));
+  struct mark_place at = marks_place(p);
+  (void)atomic_and_relaxed(at.word, ~((uint64_t)1 << at.bit));
 }
 
 ALM_INLINE uint64_t *marks_of_page(size_t page) {

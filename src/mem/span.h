@@ -51,6 +51,10 @@ ALM_INLINE uintptr_t span_slot_address(const struct span *s, unsigned slot) {
   return s->base + (uintptr_t)slot * sizeclasses[class].object_bytes;
 }
 
+ALM_INLINE bool span_is_free(const struct span *s, size_t slot) {
+  return (atomic_load_relaxed(&s->free_bits[slot / 64]) >> (slot % 64)) & 1;
+}
+
 /* All slots free, not owned, `is_zero`: the pages read as zero. */
 ALM_INTERNAL void span_init(struct span *s, uintptr_t base, unsigned class,
                             bool is_zero);

@@ -1,19 +1,12 @@
 /* Collected heaps with every kernel call failing at its 1st, 2nd, 3rd ... use:
  * allocation returns NULL, a collection without memory loses nothing, and the
  * heap goes on when memory is there again. */
-#include "support.h"
+#include "faults.h"
 
 #include "almacen_inline.h"
 #include "mem/arena.h"
-#include "os/os.h"
 
-enum { LISTS = 64, NTH_MAX = 4000, NOT_HIT = 3 };
-
-struct fault {
-  enum os_call call;
-  uint64_t nth;
-  uint64_t count;
-};
+enum { LISTS = 64 };
 
 struct node {
   struct node *next;
@@ -85,30 +78,14 @@ static void scenario(void *arg) {
   alm_free(alm_malloc(1)); /* the start has tests of its own */
   (void)os_fault_set(f->call, f->nth, f->count);
   use_a_heap(&info);
-  bool is_hit = os_fault_set(f->call, 0, 0) >= f->nth;
+  bool is_hit = fault_is_hit(f);
   use_a_heap(&info);
   REQUIRE(alm_check());
-  _exit(is_hit ? 0 : NOT_HIT);
+  fault_end(is_hit);
 }
 
 static void fail_each(enum os_call call, uint64_t count) {
-  uint64_t nth = 1, step = 1;
-  for (;; nth += step) {
-    struct fault f = {call, nth, count};
-    struct child c = child_run(scenario, &f, "background=0,reserve=1G");
-    if (child_exited(&c, NOT_HIT)) {
-      break;
-    }
-    if (!child_exited(&c, 0)) {
-      print_error("fault %d, nth %" PRIu64 ", count %" PRIu64
-                  ": status 0x%x, stderr:\n%s\n",
-                  (int)call, nth, count, (unsigned)c.status, c.text);
-      fail();
-    }
-    assert_true(nth < NTH_MAX);
-    step = nth < 20 ? 1 : nth / 4;
-  }
-  assert_true(nth > 1); /* the scenario does use it */
+  fault_each(scenario, call, count, "background=0,reserve=1G", NULL);
 }
 
 #define TESTS_OF(call, name)                                                   \

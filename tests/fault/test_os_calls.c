@@ -2,7 +2,7 @@
  * uses all of the allocator, until the scenario passes without a failure
  * being hit. Each run is a process of its own, because the library's start
  * is part of it. Out of memory is an answer; nothing may be lost. */
-#include "support.h"
+#include "faults.h"
 
 #include "almacen.h"
 #include "os/os.h"
@@ -10,7 +10,7 @@
 #include <dirent.h>
 #include <pthread.h>
 
-enum { SLOTS = 300, THREADS = 12, NTH_MAX = 5000, NOT_HIT = 10 };
+enum { SLOTS = 300, THREADS = 12 };
 
 struct slot {
   char *p;
@@ -156,15 +156,7 @@ static void use_threads(void) {
   }
 }
 
-static struct fault {
-  enum os_call call;
-  uint64_t nth;
-  uint64_t count;
-} fault;
-
-static bool fault_is_hit(void) {
-  return os_fault_set(fault.call, 0, 0) >= fault.nth;
-}
+static struct fault fault;
 
 /* Returns whether the fault was hit in the child. */
 static bool use_fork(void) {
@@ -175,11 +167,11 @@ static bool use_fork(void) {
       drop(&slots[i]);
     }
     REQUIRE(alm_check());
-    _exit(fault_is_hit() ? 0 : NOT_HIT);
+    fault_end(fault_is_hit(&fault));
   }
   int status;
   REQUIRE(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
-  REQUIRE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == NOT_HIT);
+  REQUIRE(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == FAULT_NOT_HIT);
   return WEXITSTATUS(status) == 0;
 }
 
@@ -227,13 +219,13 @@ static void scenario(void *arg) {
   }
   bool is_hit = use_everything(&r);
   free_everything();
-  is_hit |= fault_is_hit();
+  is_hit |= fault_is_hit(&fault);
   must_succeed = true; /* the allocator goes on */
   (void)use_everything(&r);
   free_everything();
   (void)alm_background_stop();
   nothing_may_be_left();
-  _exit(is_hit ? 0 : NOT_HIT);
+  fault_end(is_hit);
 }
 
 static char folder[] = "records.XXXXXX";
@@ -248,34 +240,14 @@ static void remove_records(void) {
   closedir(d);
 }
 
-/* Returns false when the fault was not hit. */
-static bool run_with(struct fault f) {
-  char options[64];
-  snprintf(options, sizeof options, "background=%d,record=%s",
-           f.call == OS_THREAD, folder);
-  struct child c = child_run(scenario, &f, options);
-  remove_records();
-  if (!child_exited(&c, 0) && !child_exited(&c, NOT_HIT)) {
-    print_error("fault %d, nth %" PRIu64 ", count %" PRIu64
-                ": status 0x%x, stderr:\n%s\n",
-                (int)f.call, f.nth, f.count, (unsigned)c.status, c.text);
-    fail();
-  }
-  return child_exited(&c, 0);
-}
-
-/* A failure at each use, of one call or of it and all that follow. */
 static void fail_each(enum os_call call, uint64_t count) {
-  uint64_t nth = 1, step = 1;
   if (!ALM_DEBUG) {
     skip();
   }
-  for (; run_with((struct fault){call, nth, count}); nth += step) {
-    assert_true(nth < NTH_MAX);
-    step = nth < 20 ? 1 : nth / 4; /* the first ones matter most */
-  }
-  print_message("%" PRIu64 " uses\n", nth - 1);
-  assert_true(nth > 1); /* the scenario does use it */
+  char options[64];
+  snprintf(options, sizeof options, "background=%d,record=%s",
+           call == OS_THREAD, folder);
+  fault_each(scenario, call, count, options, remove_records);
 }
 
 #define TESTS_OF(call, name)                                                   \

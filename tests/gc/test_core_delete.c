@@ -1,6 +1,6 @@
 /* api/core.c: objects that a face deletes, and takes again: by whom, beside what,
  * by how many threads, in a child, without memory. */
-#include "support.h"
+#include "faults.h"
 
 #include "face.h"
 #include "os/os.h"
@@ -384,14 +384,6 @@ static void a_child_has_the_heap_and_no_other_thread(void **state) {
 
 /* ---- no memory --------------------------------------------------------------------------------------- */
 
-enum { NOT_HIT = 3, NTH_MAX = 4000 };
-
-struct fault {
-  enum os_call call;
-  uint64_t nth;
-  uint64_t count;
-};
-
 static void use_while_refused(struct alm_mutator *m) {
   for (size_t i = 0; i < 600; i++) {
     enum thing_kind kind = i % THING_KINDS;
@@ -447,7 +439,7 @@ static void use_with_fault(void *arg) {
       use_while_refused(m);
     }
   }
-  bool is_hit = os_fault_set(f->call, 0, 0) >= f->nth;
+  bool is_hit = fault_is_hit(f);
   if (t.heap == NULL) {
     begin_things(options);
   }
@@ -455,27 +447,11 @@ static void use_with_fault(void *arg) {
   use_again(m);
   alm_core.detach(m);
   REQUIRE(alm_heap_destroy(t.heap) == ALM_OK && alm_check());
-  _exit(is_hit ? 0 : NOT_HIT);
+  fault_end(is_hit);
 }
 
 static void refuse_each(enum os_call call, uint64_t count) {
-  uint64_t nth = 1, step = 1;
-  for (;; nth += step) {
-    struct fault f = {call, nth, count};
-    struct child c = child_run(use_with_fault, &f, "background=0,reserve=1G");
-    if (child_exited(&c, NOT_HIT)) {
-      break;
-    }
-    if (!child_exited(&c, 0)) {
-      print_error("fault %d, nth %" PRIu64 ", count %" PRIu64
-                  ": status 0x%x, stderr:\n%s\n",
-                  (int)call, nth, count, (unsigned)c.status, c.text);
-      fail();
-    }
-    assert_true(nth < NTH_MAX);
-    step = nth < 20 ? 1 : nth / 4;
-  }
-  assert_true(nth > 1); /* it is used */
+  fault_each(use_with_fault, call, count, "background=0,reserve=1G", NULL);
 }
 
 static void without_memory_calls_fail_and_nothing_is_lost(void **state) {
